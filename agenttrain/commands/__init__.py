@@ -1,0 +1,1 @@
+"""The pipeline in words: one short function per subcommand."""

@@ -1,0 +1,1 @@
+"""Batch of trajectories -> one advantage per turn; plain Python and numpy."""

@@ -1,0 +1,1 @@
+"""Where actions have effects: each option gives single-use episodes."""

@@ -1,0 +1,1 @@
+"""Trajectories -> figures with intervals, and a report."""

@@ -1,0 +1,1 @@
+"""Who acts: each option serves many conversations at once."""

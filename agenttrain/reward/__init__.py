@@ -1,0 +1,1 @@
+"""Trajectory -> one score per turn."""

@@ -1,0 +1,1 @@
+"""Where problems come from: each option is an iterable of `Task`."""

@@ -1,0 +1,1 @@
+"""Advantages and labels -> a checkpoint, on TRL."""

@@ -1,0 +1,1 @@
+"""The configuration groups, one YAML file per option; installed as `agenttrain.conf`."""
