@@ -1,0 +1,101 @@
+"""Task -> Episode: gather and craft until the goal is there or the steps are used up."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from agenttrain.crafting import Items, Recipes, listing, owed
+from agenttrain.env.tools import BadCall, Call, answer, read_call, tool
+from agenttrain.types import Message, Observation, Task, Tool
+
+TOOLS = [
+    tool("get", "Gather one raw item.", item={"type": "string"}),
+    tool("craft", "Craft an item.", item={"type": "string"}),
+]
+
+
+class Craft:
+    """The world of `task=craft`. Nothing in it is random, and nothing needs closing."""
+
+    def __init__(self, slack: float = 1.25) -> None:
+        self.slack = slack
+
+    def episode(self, task: Task, seed: int) -> CraftEpisode:
+        return CraftEpisode(task, math.ceil(task.data["optimal"] * self.slack))
+
+
+class CraftEpisode:
+    """One attempt within `budget` steps; a call that fails, or is none, costs a step too.
+
+    Every observation ends in the whole inventory. `feedback` holds `gathered` or `crafted` (the item), `needed` (the
+    step was one of those still owed for the goal), `steps_left`, and the shared keys.
+    """
+
+    def __init__(self, task: Task, budget: int) -> None:
+        self.task = task
+        self.goal: str = task.data["goal"]
+        self.recipes: Recipes = task.data["recipes"]
+        self.raw = {item for recipe in self.recipes.values() for item in recipe["of"]} - set(self.recipes)
+        self.inventory: Items = dict(task.data["inventory"])
+        self.steps_left = budget
+
+    @property
+    def tools(self) -> list[Tool]:
+        return TOOLS
+
+    @property
+    def state(self) -> str:
+        """Goal and inventory. Steps left stay out: they decide nothing that the policy can see, and with them no
+        state would ever be met twice."""
+        return f"{self.goal}: {listing(self.inventory)}"
+
+    def start(self) -> list[Message]:
+        return self.task.messages
+
+    def step(self, action: Message) -> Observation:
+        state, call = self.state, read_call(action, TOOLS)
+        self.steps_left -= 1
+        if isinstance(call, BadCall):
+            problem, facts = call.reason, {"invalid_call": call.reason}
+        else:
+            problem, facts = self._execute(call)
+        success = self.goal in self.inventory
+        done = success or self.steps_left <= 0
+        facts |= {"steps_left": self.steps_left} | ({"success": success} if done else {})
+        text = f"{problem} You have: {listing(self.inventory)}.".lstrip()
+        return Observation([answer(call, text)], float(success), done, state, facts)
+
+    def close(self) -> None:
+        pass
+
+    def _execute(self, call: Call) -> tuple[str, dict[str, Any]]:
+        """What went wrong (or nothing), and the facts of this step."""
+        item = call.arguments["item"]
+        problem = self._obstacle(call.name, item)
+        if problem:
+            return problem, {"tool_error": problem, "needed": False}
+        needed = item in owed(self.recipes, self.goal, self.inventory)
+        if call.name == "get":
+            self._add(item, 1)
+            return "", {"gathered": item, "needed": needed}
+        for ingredient, count in self.recipes[item]["of"].items():
+            self._add(ingredient, -count)
+        self._add(item, self.recipes[item]["makes"])
+        return "", {"crafted": item, "needed": needed}
+
+    def _obstacle(self, name: str, item: str) -> str:
+        if item not in self.recipes and item not in self.raw:
+            return f"Cannot {name} {item}: not in the recipes."
+        if name == "get":
+            return "" if item in self.raw else f"Cannot get {item}: craft it."
+        if item in self.raw:
+            return f"Cannot craft {item}: get it."
+        ingredients = self.recipes[item]["of"].items()
+        missing = {n: count - self.inventory.get(n, 0) for n, count in ingredients if count > self.inventory.get(n, 0)}
+        return f"Cannot craft {item}: missing {listing(missing)}." if missing else ""
+
+    def _add(self, item: str, count: int) -> None:
+        self.inventory[item] = self.inventory.get(item, 0) + count
+        if not self.inventory[item]:
+            del self.inventory[item]

@@ -1,0 +1,53 @@
+"""Observation -> Action: the optimal player of the crafting world, or one that errs as often as told."""
+
+from __future__ import annotations
+
+from agenttrain.crafting import Items, Recipe, Recipes, read_listing
+from agenttrain.policy.scripted import Scripted, call, dice
+from agenttrain.types import Conversation, Message
+
+
+class CraftExpert(Scripted):
+    """Reads recipes and goal from the opening user message and the inventory from the last observation.
+
+    It works on the first ingredient that is short, down to one that can be had at once. A step so found is always one
+    of those still owed, whatever the inventory, so it solves every task in the optimal number of steps and makes the
+    best of any detour.
+    """
+
+    def __init__(self, error: float = 0.0) -> None:
+        """`error`: probability per turn of a random call (either tool, any item of the recipes) instead."""
+        super().__init__()
+        self.error = error
+
+    def act(self, conversation: Conversation) -> Message:
+        opening = next(m["content"] for m in conversation.messages if m["role"] == "user")
+        recipes, goal = read_opening(opening)
+        random = dice(conversation)
+        if random.random() < self.error:
+            items = sorted({*recipes, *(item for recipe in recipes.values() for item in recipe["of"])})
+            return call(conversation, random.choice(["get", "craft"]), item=random.choice(items))
+        inventory = read_listing(conversation.messages[-1]["content"].rpartition("You have: ")[2])
+        item = next_item(recipes, goal, inventory)
+        return call(conversation, "craft" if item in recipes else "get", item=item)
+
+
+def read_opening(text: str) -> tuple[Recipes, str]:
+    """Recipes and goal, as the opening user message gives them."""
+    recipes, goal = Recipes(), ""
+    for line in text.splitlines():
+        head, _, tail = line.partition(":")
+        if head == "Goal":
+            goal = tail.strip(" .")
+        elif made := read_listing(head):
+            (item, makes), *_ = made.items()
+            recipes[item] = Recipe(makes=makes, of=read_listing(tail))
+    return recipes, goal
+
+
+def next_item(recipes: Recipes, goal: str, inventory: Items) -> str:
+    """The item to get or craft now, on the way to one more `goal`."""
+    for ingredient, count in recipes[goal]["of"].items() if goal in recipes else ():
+        if inventory.get(ingredient, 0) < count:
+            return next_item(recipes, ingredient, inventory)
+    return goal
