@@ -1,0 +1,130 @@
+"""-> Task: questions that need several look-ups in a corpus, about an invented world or from a file (as HotpotQA's)."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from agenttrain.errors import UserError
+from agenttrain.records import read_records
+from agenttrain.types import Message, Task
+from agenttrain.world import Question, World
+
+SYSTEM = "Search for one name at a time, then finish with the answer alone."
+
+
+class Hopqa:
+    """Questions of one split. Which split a question belongs to is decided by what it asks about, never by a seed.
+
+    Args:
+        split: `train`, `heldout` (two look-ups about things that `train` never asks about) or `deep` (three look-ups
+            about the things of `heldout`).
+        n: number of tasks; None for all there are.
+        seed: of the choice among the split's questions and of their order.
+        world: seed of the invented world.
+        size: number of people in it, 20 to 1000.
+        one_hop: share of tasks that one look-up answers, 0 to 1; none in `deep`.
+        questions: a file in place of the invented world: JSON Lines or a JSON array of `{"question", "answer"}`, and
+            if known `id` or `_id` and HotpotQA's `supporting_facts`. The corpus for it goes to `env.corpus`.
+    """
+
+    def __init__(
+        self,
+        split: Literal["train", "heldout", "deep"] = "train",
+        n: int | None = None,
+        seed: int = 0,
+        world: int = 0,
+        size: int = 200,
+        one_hop: float = 0.0,
+        questions: str | None = None,
+    ) -> None:
+        if split not in ("train", "heldout", "deep") or (questions and split == "deep"):
+            splits = "train, heldout" + ("; deep needs the invented world" if questions else ", deep")
+            raise UserError(f"No split {split!r} in task=hopqa. Choose one of: {splits}.")
+        if not 0 <= one_hop <= 1:
+            raise UserError(f"one_hop={one_hop} is no share: take a number from 0 to 1.")
+        self.split, self.n, self.seed = split, n, seed
+        self.world, self.size, self.one_hop, self.questions = world, size, one_hop, questions
+
+    def __iter__(self) -> Iterator[Task]:
+        """
+        Raises:
+            UserError: the file is missing or malformed, or the split has fewer than `n` questions.
+        """
+        rng = random.Random(f"hopqa/{self.seed}")
+        if self.questions:
+            tasks = self._draw(rng, self._from_file(self.questions), self.n)
+        elif self.split == "deep":
+            tasks = self._draw(rng, self._from_world(3), self.n)
+        else:
+            tasks = self._mix(rng, self._from_world(1), self._from_world(2))
+        rng.shuffle(tasks)
+        return iter(tasks)
+
+    def _mix(self, rng: random.Random, one: list[Task], two: list[Task]) -> list[Task]:
+        """`n` tasks, `one_hop` of them from `one`; without `n`, as many as keep that share."""
+        n = self.n
+        if n is None:
+            shares = ((one, self.one_hop), (two, 1 - self.one_hop))
+            n = min(int(len(pool) / share + 1e-9) for pool, share in shares if share)
+        easy = round(n * self.one_hop)
+        return self._draw(rng, one, easy) + self._draw(rng, two, n - easy)
+
+    def _draw(self, rng: random.Random, pool: list[Task], n: int | None) -> list[Task]:
+        if n is not None and n > len(pool):
+            remedy = "Take a smaller n" + ("." if self.questions else " or a larger size.")
+            raise UserError(f"task=hopqa has {len(pool)} such questions in split {self.split}, not {n}. {remedy}")
+        return rng.sample(pool, len(pool) if n is None else n)
+
+    def _from_world(self, hops: int) -> list[Task]:
+        questions = World(self.world, self.size).questions(hops)
+        return [self._task(question) for question in questions if self._ours(question.subject)]
+
+    def _task(self, question: Question) -> Task:
+        slug = "/".join((question.subject.replace(" ", "_"), *question.relations))
+        return Task(
+            id=f"hopqa/{self.world}-{self.size}/{slug}",
+            messages=_opening(question.text),
+            answer=question.answer,
+            data={
+                "world": self.world,
+                "size": self.size,
+                "hops": len(question.relations),
+                "gold": list(question.gold),
+            },
+        )
+
+    def _from_file(self, path: str) -> list[Task]:
+        tasks: dict[str, Task] = {}
+        for number, (place, record) in enumerate(read_records(path, question=str, answer=str), start=1):
+            name = str(record.get("id", record.get("_id", number)))
+            if name in tasks:
+                raise UserError(f"{place}: the id '{name}' has been used before.")
+            gold = _gold_titles(place, record.get("supporting_facts") or [])
+            tasks[name] = Task(
+                id=f"{Path(path).stem}/{name}",
+                messages=_opening(record["question"]),
+                answer=record["answer"],
+                data={"gold": gold} if gold else {},
+            )
+        return [task for task in tasks.values() if self._ours(task.messages[-1]["content"])]
+
+    def _ours(self, subject: str) -> bool:
+        """A fixed fifth of all names is held out, in every world and for every seed."""
+        return (zlib.crc32(subject.encode()) % 5 == 0) == (self.split != "train")
+
+
+def _opening(question: str) -> list[Message]:
+    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
+
+
+def _gold_titles(place: str, facts: Any) -> list[str]:
+    """Titles in HotpotQA's own form, `[[title, sentence], ...]`, or that of its copy in `datasets`, `{"title": [...]}`."""
+    try:
+        titles = facts["title"] if isinstance(facts, dict) else [title for title, _ in facts]
+        return list(dict.fromkeys(titles))
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{place}: 'supporting_facts' is no list of [title, sentence number].") from None
