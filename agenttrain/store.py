@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from agenttrain.errors import UserError
-from agenttrain.record import SCHEMA, digest, from_record, to_record
+from agenttrain.trajectory_record import SCHEMA, digest, from_record, to_record
 from agenttrain.types import Trajectory
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from agenttrain import store
 from agenttrain.errors import UserError
-from agenttrain.record import task_hash
+from agenttrain.trajectory_record import task_hash
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
 
 
