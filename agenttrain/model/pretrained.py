@@ -1,0 +1,136 @@
+"""Any causal language model from a folder or the hub -> memory: full weights, a LoRA adapter, or 4 and 8 bit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from agenttrain.errors import UserError
+from agenttrain.model.loaded import Loaded
+from agenttrain.model.lora import Lora
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model in Hugging Face form."""
+
+    path: str | None = None
+    """A folder (also one with an adapter that `sft` or `rl` wrote) or a name on the hub."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of the weights in memory; `auto` as they were saved, but float32 where there is no GPU."""
+    quantize: Literal[4, 8] | None = None
+    """Bits per weight of the frozen base (QLoRA); needs CUDA, bitsandbytes and an adapter."""
+    attention: str | None = None
+    """Attention kernel of transformers (`sdpa`, `eager`, `flash_attention_2`); null lets transformers choose."""
+    lora: Lora = field(default_factory=Lora)
+    """The adapter to train."""
+
+    def load(self, workdir: Path | None = None, trainable: bool = False) -> Loaded:
+        """See `agenttrain.model.loaded.Model`."""
+        if not self.path:
+            raise UserError("model.path is not set. Name a folder or a hub model, or take model=tiny.")
+        return read(self, self.path, trainable)
+
+
+def read(options: Pretrained, path: str, trainable: bool) -> Loaded:
+    """Load `path` as `options` say. The one way in which any model comes to memory, also one that was just built."""
+    quiet()
+    adapter = _inspect(path)
+    base = str(adapter["base_model_name_or_path"]) if adapter else path
+    if adapter:
+        _inspect(base)
+    model = _weights(options, base)
+    if adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, path)
+        if options.quantize is None:
+            # Exact, as fast as the base model, and a new adapter can be put on top.
+            model = model.merge_and_unload()
+    tokenizer = _tokenizer(path if (Path(path) / "tokenizer_config.json").exists() or not adapter else base, options)
+    # Imported late: it brings in TRL.
+    from agenttrain.model.chat import Chat
+
+    if trainable and options.lora.r > 0:
+        if options.quantize is not None:
+            from peft import prepare_model_for_kbit_training
+
+            model = prepare_model_for_kbit_training(model)
+        model = options.lora.attach(model)
+    elif trainable and options.quantize is not None:
+        raise UserError(
+            f"model.quantize={options.quantize} freezes the weights: train an adapter with model.lora.r=16."
+        )
+    return Loaded(model, tokenizer, Chat(tokenizer), name=path)
+
+
+def quiet() -> None:
+    """Silence transformers' bars for reading and writing weights; what takes time here says so itself."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def _inspect(path: str) -> dict[str, Any] | None:
+    """Say early and plainly if `path` is no model folder; the adapter's configuration if it holds an adapter."""
+    folder = Path(path).expanduser()
+    if not folder.exists():
+        looks_local = path.startswith((".", "/", "~")) or path.count("/") != 1
+        if looks_local or folder.parts[0] == "runs":
+            raise UserError(f"There is no folder {path} (model.path).")
+        return None
+    if (folder / "adapter_config.json").is_file():
+        return json.loads((folder / "adapter_config.json").read_text())
+    if not (folder / "config.json").is_file():
+        nested = next((p.parent for p in sorted(folder.glob("*/config.json"))), None)
+        hint = f" Did you mean model.path={nested}?" if nested else ""
+        raise UserError(f"{path} is no model folder: it has no config.json.{hint}")
+    return None
+
+
+def _weights(options: Pretrained, path: str) -> PreTrainedModel:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    cuda = torch.cuda.is_available()
+    extra: dict[str, Any] = {}
+    if options.quantize is not None:
+        if not cuda:
+            raise UserError(f"model.quantize={options.quantize} needs a CUDA GPU; set model.quantize=null.")
+        from transformers import BitsAndBytesConfig
+
+        extra["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=options.quantize == 4,
+            load_in_8bit=options.quantize == 8,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=torch.bfloat16,
+            bnb_4bit_use_double_quant=True,
+        )
+    if options.attention:
+        extra["attn_implementation"] = options.attention
+    dtype = "float32" if options.dtype == "auto" and not cuda else options.dtype
+    try:
+        model = AutoModelForCausalLM.from_pretrained(path, revision=options.revision or "main", dtype=dtype, **extra)
+    except (OSError, ValueError) as error:
+        raise UserError(f"Cannot load the model {path}: {_first_line(error)}") from error
+    return model.to("cuda") if cuda and options.quantize is None else model
+
+
+def _tokenizer(path: str, options: Pretrained) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(path, revision=options.revision or "main")
+    except (OSError, ValueError) as error:
+        raise UserError(f"Cannot load the tokenizer of {path}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

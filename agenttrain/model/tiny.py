@@ -1,0 +1,84 @@
+"""Nothing -> a small model of a real architecture: Qwen3 (arXiv 2505.09388) with 1 to 5 million random weights.
+
+It needs no hub and no account, and from here on goes the way of every other model: written in Hugging Face form, read
+back by `Pretrained`. Its byte-level BPE tokenizer was trained by `scripts/train_tiny_tokenizer.py`; its chat template
+says in one token what ChatML says in three, so that an episode of twenty turns stays short enough for a laptop.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agenttrain.model.loaded import Loaded
+from agenttrain.model.lora import Lora
+from agenttrain.model.pretrained import Pretrained, quiet, read
+
+TOKENIZER = Path(__file__).parent / "tiny_tokenizer"
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A Qwen3 with random weights, seeded."""
+
+    layers: int = 4
+    hidden: int = 192
+    """Width of the residual stream."""
+    heads: int = 6
+    """Query heads, of `head_dim` each."""
+    kv_heads: int = 2
+    """Key and value heads, shared by groups of query heads."""
+    head_dim: int = 32
+    intermediate: int = 512
+    """Width of the feed-forward layers."""
+    context: int = 8192
+    """Longest sequence, in tokens."""
+    seed: int = 0
+    """Seeds the weights."""
+    lora: Lora = field(default_factory=Lora)
+    """The adapter to train."""
+
+    def load(self, workdir: Path | None = None, trainable: bool = False) -> Loaded:
+        """See `agenttrain.model.loaded.Model`; written to `<workdir>/base` first."""
+        if workdir is not None:
+            folder = workdir / "base"
+            if not (folder / "config.json").is_file():
+                self.build(folder)
+            loaded = read(Pretrained(lora=self.lora), str(folder), trainable)
+        else:
+            with tempfile.TemporaryDirectory() as temporary:
+                self.build(Path(temporary))
+                loaded = read(Pretrained(lora=self.lora), temporary, trainable)
+        loaded.name = f"tiny-{self.seed}"
+        return loaded
+
+    def build(self, folder: Path) -> None:
+        """Write weights, configuration and tokenizer to `folder`."""
+        import torch
+        from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
+
+        quiet()
+        tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
+        config = Qwen3Config(
+            vocab_size=len(tokenizer),
+            hidden_size=self.hidden,
+            intermediate_size=self.intermediate,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.heads,
+            num_key_value_heads=self.kv_heads,
+            head_dim=self.head_dim,
+            max_position_embeddings=self.context,
+            tie_word_embeddings=True,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            model = Qwen3ForCausalLM(config)
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(folder)
+        for file in TOKENIZER.iterdir():
+            shutil.copy(file, folder / file.name)
