@@ -1,0 +1,195 @@
+"""Examples and trajectories -> the tokens a trainer sees: ids, labels, and the turn each token was sampled in.
+
+A sequence is always `open + reply + extend + reply + ... + reply`; loss falls on tokens of replies and on nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Literal
+
+from agenttrain.errors import UserError
+from agenttrain.types import Example, Message
+
+if TYPE_CHECKING:
+    from agenttrain.model.chat import Chat
+
+IGNORED = -100
+"""The label of a token without loss, as torch's cross entropy has it."""
+
+Overlong = Literal["turn", "cut"]
+"""What becomes of a record longer than `max_length`: `turn` keeps the turns that fit whole, `cut` every token that fits."""
+
+
+@dataclass
+class Tokens:
+    """One sequence; all three lists have its length."""
+
+    ids: list[int]
+    labels: list[int]
+    """The id itself where the token carries loss, `IGNORED` elsewhere."""
+    turn: list[int]
+    """Number of the assistant turn a token was sampled in, from 0; -1 for every token the model is only shown."""
+    lost: int = 0
+    """Tokens with loss that did not fit into `max_length`."""
+
+    @property
+    def trained(self) -> int:
+        """Number of tokens with loss."""
+        return sum(label != IGNORED for label in self.labels)
+
+    def runs(self) -> list[tuple[int, list[int]]]:
+        """The stretches of tokens with loss, one per trained turn: (turn, ids)."""
+        rows = zip(self.turn, self.labels, strict=True)
+        stretches = groupby(rows, key=lambda row: (row[0], row[1] != IGNORED))
+        return [(turn, [label for _, label in rows]) for (turn, trained), rows in stretches if trained]
+
+
+@dataclass
+class Account:
+    """What became of the records on their way to tokens."""
+
+    records: int = 0
+    kept: int = 0
+    truncated: int = 0
+    """Records kept without the turns or tokens that did not fit."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Reason -> number of records."""
+    tokens: int = 0
+    trained: int = 0
+    """Tokens with loss, of `tokens`."""
+    lost: int = 0
+    """Tokens with loss that did not fit into `max_length`, dropped records included."""
+
+
+def label_example(example: Example, chat: Chat, max_length: int | None = None, overlong: Overlong = "turn") -> Tokens:
+    """The tokens of one record, up to its last trained one (what follows cannot change the loss).
+
+    Recorded tokens are used as they are; otherwise the messages are rendered by `chat`. `max_length` is in tokens; a
+    record of which nothing fits comes back with `trained == 0`.
+    """
+    tokens = _render(example, chat) if example.ids is None else _recorded(example)
+    return _fit(tokens, max_length, overlong)
+
+
+def label_all(
+    examples: Iterable[Example], chat: Chat, max_length: int | None = None, overlong: Overlong = "turn"
+) -> tuple[list[tuple[Example, Tokens]], Account]:
+    """All records that have something to train, with their tokens, and an account of the rest.
+
+    Raises:
+        UserError: a mask is wrong in any record, nothing is left to train, or no trained turn ends in a stop token.
+    """
+    account, kept, faults = Account(), [], []
+    for example in examples:
+        tokens = label_example(example, chat, max_length, overlong)
+        account.records += 1
+        account.lost += tokens.lost
+        if not tokens.trained:
+            account.dropped["no turn fits into max_length" if tokens.lost else "no turn to train"] += 1
+            continue
+        if fault := find_fault(example, tokens, chat):
+            faults.append(f"{example.source or example.id}: {fault}")
+        account.kept += 1
+        account.truncated += tokens.lost > 0
+        account.tokens += len(tokens.ids)
+        account.trained += tokens.trained
+        kept.append((example, tokens))
+    if faults:
+        raise UserError(f"{len(faults)} of {account.records} records have a wrong mask. The first is {faults[0]}")
+    if not kept:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in account.dropped.items()) or "no records"
+        raise UserError(f"Nothing to train on ({reasons}). Look at the data with 'agenttrain inspect'.")
+    if not any(ids[-1] in chat.stop_ids for _, tokens in kept for _, ids in tokens.runs()):
+        raise UserError("No trained turn ends in a stop token: the model would never learn to end its turn.")
+    return kept, account
+
+
+def find_fault(example: Example, tokens: Tokens, chat: Chat) -> str | None:
+    """Reads the labels back into messages and compares: what is wrong with the mask, or None.
+
+    Independent of how the labels were made. It finds loss on an observation, a turn without its stop token, and text
+    that tokenizing changed.
+    """
+    if not len(tokens.ids) == len(tokens.labels) == len(tokens.turn):
+        return "ids, labels and turns differ in length."
+    if any(label not in (IGNORED, token) for label, token in zip(tokens.labels, tokens.ids, strict=True)):
+        return "a label is not the token it stands at."
+    turns = [message for message in example.messages if message["role"] == "assistant"]
+    runs = tokens.runs()
+    for place, (turn, ids) in enumerate(runs):
+        if not 0 <= turn < len(turns):
+            return f"tokens outside the assistant's turns carry loss: {chat.tokenizer.decode(ids)[:80]!r}"
+        if not turns[turn].get("train"):
+            return f"turn {turn} carries loss though its message does not say 'train: true'."
+        if tokens.lost and place == len(runs) - 1 and ids[-1] not in chat.stop_ids:
+            continue  # cut in the middle, by request
+        if example.ids is None and ids[-1] not in chat.stop_ids:
+            return f"the stop token of turn {turn} carries no loss."
+        if not _same(chat.parse(ids, example.tools), turns[turn]):
+            return f"the tokens of turn {turn} read {chat.tokenizer.decode(ids)[:80]!r}, which is not its message."
+    return None
+
+
+def _render(example: Example, chat: Chat) -> Tokens:
+    messages = example.messages
+    places = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+    tokens = Tokens([], [], [])
+    for turn, place in enumerate(places):
+        shown = messages[places[turn - 1] + 1 : place] if turn else messages[:place]
+        _append(tokens, chat.extend(shown) if turn else chat.open(shown, example.tools), turn=-1, trained=False)
+        _append(tokens, chat.reply(messages[place]), turn=turn, trained=bool(messages[place].get("train")))
+    return tokens
+
+
+def _recorded(example: Example) -> Tokens:
+    ids, mask = list(example.ids or []), list(example.mask or [])
+    if len(ids) != len(mask):
+        raise UserError(f"{example.source or example.id}: {len(ids)} recorded tokens, but a mask of {len(mask)}.")
+    turns = [message for message in example.messages if message["role"] == "assistant"]
+    trained = [number for number, message in enumerate(turns) if message.get("train")]
+    tokens = Tokens([], [], [])
+    run, start = -1, 0
+    for sampled, stretch in groupby(mask):
+        end = start + len(list(stretch))
+        run += sampled
+        # A stretch beyond the last trained message keeps a number no message has, for `find_fault` to name.
+        turn = (trained[run] if run < len(trained) else len(turns)) if sampled else -1
+        _append(tokens, ids[start:end], turn, trained=sampled)
+        start = end
+    return tokens
+
+
+def _append(tokens: Tokens, ids: Sequence[int], turn: int, trained: bool) -> None:
+    tokens.ids.extend(ids)
+    tokens.labels.extend(ids if trained else [IGNORED] * len(ids))
+    tokens.turn.extend([turn] * len(ids))
+
+
+def _fit(tokens: Tokens, max_length: int | None, overlong: Overlong) -> Tokens:
+    end = _last_trained(tokens, len(tokens.ids))
+    if max_length is not None and end > max_length:
+        turn, end = tokens.turn, max_length
+        while overlong == "turn" and end and turn[end] != -1 and turn[end - 1] == turn[end]:
+            end -= 1
+        end = _last_trained(tokens, end)
+    fitted = Tokens(tokens.ids[:end], tokens.labels[:end], tokens.turn[:end])
+    fitted.lost = tokens.trained - fitted.trained
+    return fitted
+
+
+def _last_trained(tokens: Tokens, end: int) -> int:
+    while end and tokens.labels[end - 1] == IGNORED:
+        end -= 1
+    return end
+
+
+def _same(parsed: Message, message: Message) -> bool:
+    def key(m: Message) -> tuple[str, list[tuple[str, object]]]:
+        calls = [call["function"] for call in m.get("tool_calls") or []]
+        return (m.get("content") or "").strip(), [(call["name"], call["arguments"]) for call in calls]
+
+    return key(parsed) == key(message)
