@@ -20,7 +20,7 @@ Distant Early Empty Endless Fallen First Frozen Gentle Golden Great Green Heavy 
 Long Lost Narrow Open Pale Perfect Quiet Red Secret Silent Silver Slow White Wild Young"""
 _NOUNS = """Arrow Bell Bird Book Bridge Candle Castle Circle Cloud Crown Dance Desert Door Dream Field Fire Flower
 Forest Garden Gate Ghost Harbor Heart Hill Home House Island King Lake Letter Light Mirror Moon Morning Mountain Night
-Ocean Path Queen Rain River Road Rose Shadow Ship Song Storm Summer Tower Winter"""
+Ocean Path Queen Rain Ring Road Rose Shadow Ship Song Storm Summer Tower Winter"""
 _WORKS = (("novel", "author"), ("film", "director"), ("song", "composer"))
 _TRADES = ("Mills", "Press", "Motors", "Foods")
 _SYLLABLES = ["".join(pair) for pair in product("bdfgklmnprstvz", "aeiou")]
@@ -56,6 +56,8 @@ class Question:
 
 class World:
     """People, their works, companies, cities and countries: `passages` tells of them, `questions` asks.
+
+    Passages share no word with questions but names, so that a search finds what a name belongs to and no more.
 
     Args:
         seed: of names and facts.
@@ -115,10 +117,10 @@ class World:
     def _tell_places(self, cities: list[str], countries: list[str]) -> None:
         for number, city in enumerate(cities):
             country = countries[number % len(countries)]  # no country without a city
-            self._tell(city, "A city in {country} on the river {river}.", country=country, river=self._name("m"))
+            self._tell(city, "A city in {country}. {river} flows through it.", country=country, river=self._name("m"))
         for number, country in enumerate(countries):
             capital = self._rng.choice(cities[number :: len(countries)])
-            text = "A country. The capital is {capital}. The currency is the {currency}."
+            text = "A nation ruled from {capital}. People pay in {currency}."
             self._tell(country, text, capital=capital, currency=self._name("d").lower())
 
     def _name(self, *endings: str) -> str:

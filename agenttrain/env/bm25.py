@@ -25,7 +25,8 @@ class Index:
 
     def search(self, query: str, k: int) -> list[int]:
         """Numbers of up to `k` passages that share a word with `query`, the best first, of equals the earlier one."""
-        ids = [self._ids[word] for word in _words(query) if word in self._ids]
+        # Each word once: the many "the" of a question in words must not outweigh the one name in it.
+        ids = [self._ids[word] for word in dict.fromkeys(_words(query)) if word in self._ids]
         if not ids:
             return []
         scores = self._bm25.get_scores_from_ids(ids)

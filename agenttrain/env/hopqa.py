@@ -13,7 +13,7 @@ from typing import Any
 from agenttrain.env.bm25 import Index
 from agenttrain.env.tools import BadCall, answer, read_call, tool
 from agenttrain.errors import UserError
-from agenttrain.records import read_records
+from agenttrain.jsonfile import read_records
 from agenttrain.types import Message, Observation, Task, Tool
 from agenttrain.world import Passage, World
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 from agenttrain.errors import UserError
@@ -18,10 +19,10 @@ _FACTS = {
     "employer": f"Works for {_NAME}",
     "seat": f"A company in {_NAME}",
     "founder": f"Founded by {_NAME}",
-    "country": f"A city in {_NAME} on",
-    "river": f"on the river {_NAME}",
-    "capital": f"The capital is {_NAME}",
-    "currency": f"The currency is the {_NAME}",
+    "country": f"A city in {_NAME}",
+    "river": f"{_NAME} flows through",
+    "capital": f"ruled from {_NAME}",
+    "currency": f"People pay in {_NAME}",
 }
 """How a passage of the invented world words each relation."""
 
@@ -47,26 +48,27 @@ class HopqaExpert(Scripted):
         question = next(message["content"] for message in conversation.messages if message["role"] == "user")
         subject, relations = read_question(question)
         names = follow(subject, relations, conversation.messages)
-        random, missing = dice(conversation), relations[len(names) - 1 :]
-        if random.random() < self.error:
-            # a word of the name fits other names as well, a relation fits nothing or anything
-            poor = [names[-1].split()[0], missing[0]] if missing else []
-            premature = names[-1] if missing else random.choice(names[:-1])
-            if poor and random.random() < 0.5:
-                message = call(conversation, "search", query=random.choice(poor))
-            else:
-                message = call(conversation, "finish", answer=premature)
+        missing, chance = relations[len(names) - 1 :], dice(conversation)
+        if chance.random() < self.error:
+            message = _mistake(conversation, names, missing, chance)
         elif missing:
             message = call(conversation, "search", query=names[-1])
         else:
             message = call(conversation, "finish", answer=names[-1])
-        if self.thoughts:
-            message["content"] = (
-                f"I need the {missing[0]} of {names[-1]}."
-                if missing
-                else f"The {relations[-1]} of {names[-2]} is {names[-1]}."
-            )
+        if self.thoughts and missing:
+            message["content"] = f"I need the {missing[0]} of {names[-1]}."
+        elif self.thoughts:
+            message["content"] = f"The {relations[-1]} of {names[-2]} is {names[-1]}."
         return message
+
+
+def _mistake(conversation: Conversation, names: list[str], missing: list[str], chance: random.Random) -> Message:
+    if not missing:
+        return call(conversation, "finish", answer=chance.choice(names[:-1]))
+    if chance.random() < 0.5:
+        return call(conversation, "finish", answer=names[-1])
+    # a first word is part of other names too, and a relation is part of none
+    return call(conversation, "search", query=chance.choice([names[-1].split()[0], missing[0]]))
 
 
 def read_question(question: str) -> tuple[str, list[str]]:

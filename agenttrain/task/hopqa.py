@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agenttrain.errors import UserError
-from agenttrain.records import read_records
+from agenttrain.jsonfile import read_records
 from agenttrain.types import Message, Task
 from agenttrain.world import Question, World
 
@@ -21,7 +21,7 @@ class Hopqa:
 
     Args:
         split: `train`, `heldout` (two look-ups about things that `train` never asks about) or `deep` (three look-ups
-            about the things of `heldout`).
+            about the things of `heldout`); `all` joins the first two.
         n: number of tasks; None for all there are.
         seed: of the choice among the split's questions and of their order.
         world: seed of the invented world.
@@ -33,7 +33,7 @@ class Hopqa:
 
     def __init__(
         self,
-        split: Literal["train", "heldout", "deep"] = "train",
+        split: Literal["train", "heldout", "deep", "all"] = "train",
         n: int | None = None,
         seed: int = 0,
         world: int = 0,
@@ -41,9 +41,10 @@ class Hopqa:
         one_hop: float = 0.0,
         questions: str | None = None,
     ) -> None:
-        if split not in ("train", "heldout", "deep") or (questions and split == "deep"):
-            splits = "train, heldout" + ("; deep needs the invented world" if questions else ", deep")
-            raise UserError(f"No split {split!r} in task=hopqa. Choose one of: {splits}.")
+        if split not in ("train", "heldout", "deep", "all"):
+            raise UserError(f"No split {split!r} in task=hopqa. Choose one of: train, heldout, deep, all.")
+        if split == "deep" and questions:
+            raise UserError("A file of questions has no split 'deep'. Choose one of: train, heldout, all.")
         if not 0 <= one_hop <= 1:
             raise UserError(f"one_hop={one_hop} is no share: take a number from 0 to 1.")
         self.split, self.n, self.seed = split, n, seed
@@ -114,7 +115,8 @@ class Hopqa:
 
     def _ours(self, subject: str) -> bool:
         """A fixed fifth of all names is held out, in every world and for every seed."""
-        return (zlib.crc32(subject.encode()) % 5 == 0) == (self.split != "train")
+        heldout = zlib.crc32(subject.encode()) % 5 == 0
+        return self.split == "all" or heldout == (self.split != "train")
 
 
 def _opening(question: str) -> list[Message]:
@@ -122,7 +124,7 @@ def _opening(question: str) -> list[Message]:
 
 
 def _gold_titles(place: str, facts: Any) -> list[str]:
-    """Titles in HotpotQA's own form, `[[title, sentence], ...]`, or that of its copy in `datasets`, `{"title": [...]}`."""
+    """Titles from HotpotQA's `[[title, sentence number], ...]`, or `{"title": [...]}` as its Parquet copies have it."""
     try:
         titles = facts["title"] if isinstance(facts, dict) else [title for title, _ in facts]
         return list(dict.fromkeys(titles))
