@@ -1,0 +1,22 @@
+"""Trajectories -> advantages: Dr. GRPO (arXiv 2503.20783), GRPO without the deviation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agenttrain.credit.groups import Statistics, relative, spread
+from agenttrain.types import Trajectory
+
+
+class DrGrpo:
+    """A = R - mean R over the attempts at a task, for every turn alike.
+
+    Dividing by the deviation gives tasks that are almost always or almost never solved the same say as the others; this
+    does not. The paper's other half, a loss without the 1 / length, is `algo.loss_type=dr_grpo`.
+    """
+
+    def __init__(self, statistics: Statistics = "trajectory") -> None:
+        self.statistics = statistics
+
+    def __call__(self, batch: Sequence[Trajectory]) -> list[list[float]]:
+        return spread(batch, relative(batch, "none", 0.0, self.statistics))

@@ -1,0 +1,22 @@
+"""Trajectories -> advantages: GRPO (arXiv 2402.03300), the whole trajectory against its group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agenttrain.credit.groups import Statistics, relative, spread
+from agenttrain.types import Trajectory
+
+
+class Grpo:
+    """A = (R - mean R) / (std R + eps) over the attempts at a task, for every turn alike; std has n - 1.
+
+    Every turn of an episode shares the blame or the praise: no critic, but in a long episode little information per turn.
+    The defaults equal TRL's own advantages to 1e-6; verl has eps 1e-6.
+    """
+
+    def __init__(self, eps: float = 1e-4, statistics: Statistics = "trajectory") -> None:
+        self.eps, self.statistics = eps, statistics
+
+    def __call__(self, batch: Sequence[Trajectory]) -> list[list[float]]:
+        return spread(batch, relative(batch, "std", self.eps, self.statistics))

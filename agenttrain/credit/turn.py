@@ -1,0 +1,39 @@
+"""Trajectories -> advantages: discounted returns of each turn against what the others of the group still had to come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from agenttrain.credit.groups import discounted, groups
+from agenttrain.types import Trajectory
+
+
+class Turn:
+    """A_t = G_t - b_t, where G_t = r_t + gamma G_{t+1} and b_t is the mean of the *other* attempts' G_t.
+
+    An attempt that had stopped before turn t has G_t = 0 and stays in the mean. So the baseline has the same number of
+    terms whatever the policy does, does not depend on the turn's own action, and the gradient is exact for gamma = 1
+    (tests/credit/test_turn.py computes it). The usual form takes mean and deviation over the attempts that reached turn t:
+    when to stop then changes the baseline, and in a stop-or-continue process with reward 1 a turn its gradient is zero.
+
+    The turn's part of what RLOO (arXiv 2402.14740) does for whole answers. Meant for rewards that differ by turn.
+    """
+
+    def __init__(self, gamma: float = 1.0) -> None:
+        self.gamma = gamma
+
+    def __call__(self, batch: Sequence[Trajectory]) -> list[list[float]]:
+        advantages = [[0.0] * len(trajectory.turns) for trajectory in batch]
+        for group in groups(batch):
+            if len(group) < 2:
+                continue
+            lengths = [len(batch[place].turns) for place in group]
+            returns = np.zeros((len(group), max(lengths)))
+            for row, place in enumerate(group):
+                returns[row, : lengths[row]] = discounted(batch[place].turn_rewards, self.gamma)
+            others = (returns.sum(axis=0) - returns) / (len(group) - 1)
+            for row, place in enumerate(group):
+                advantages[place] = (returns - others)[row, : lengths[row]].tolist()
+        return advantages

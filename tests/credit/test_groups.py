@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from agenttrain.credit.dr_grpo import DrGrpo
+from agenttrain.credit.gigpo import Gigpo
+from agenttrain.credit.groups import groups, relative
+from agenttrain.credit.grpo import Grpo
+from agenttrain.credit.turn import Turn
+from agenttrain.types import Credit
+
+from .episodes import episode
+
+STRATEGIES = [Grpo(), DrGrpo(), Turn(), Gigpo()]
+
+
+def test_a_group_is_the_attempts_at_one_task_wherever_they_stand():
+    batch = [episode("a", [0]), episode("b", [0]), episode("a", [0]), episode("a", [0], stop="infra_error")]
+    assert groups(batch) == [[0, 2], [1]]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: type(s).__name__)
+def test_a_strategy_gives_one_finite_number_per_turn(strategy):
+    assert isinstance(strategy, Credit)
+    batch = [episode("a", [0.5, 1], "xy"), episode("a", []), episode("b", [1], "x"), episode("a", [1, 0, 0], "xyx")]
+    advantages = strategy(batch)
+    assert [len(turns) for turns in advantages] == [2, 0, 1, 3]
+    assert np.isfinite(np.concatenate([np.array(turns) for turns in advantages])).all()
+    assert advantages[2] == [0.0], "alone in its group"
+    assert strategy([]) == []
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("stop", ["infra_error", "env_error"])
+def test_what_we_failed_changes_nobodys_advantage(strategy, stop):
+    batch = [episode("a", [0, 1], "xy"), episode("a", [0, 0], "xz"), episode("a", [1], "x")]
+    with_failure = strategy([batch[0], episode("a", [9, -9], "xy", stop=stop), *batch[1:]])
+    assert with_failure.pop(1) == [0.0, 0.0]
+    assert with_failure == strategy(batch)
+
+
+def test_statistics_over_turns_count_a_long_trajectory_more():
+    batch = [episode("a", [10.0, 0.0]), episode("a", [0.0] * 8)]
+    assert relative(batch, "none", 0.0, "trajectory").tolist() == [5.0, -5.0]
+    assert relative(batch, "none", 0.0, "turn").tolist() == [8.0, -2.0]
