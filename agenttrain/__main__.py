@@ -1,0 +1,5 @@
+"""`python -m agenttrain` is `agenttrain`."""
+
+from agenttrain.cli import main
+
+main()

@@ -1,0 +1,155 @@
+"""The front door: `agenttrain <command>` imports nothing heavy, says faults in a line, then calls the command."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from agenttrain import completion
+from agenttrain.errors import UserError
+
+app = typer.Typer(
+    help="Train language models to act: generate-trajectories -> sft -> rl -> eval.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich would double the time of --help
+    pretty_exceptions_enable=False,
+)
+
+EXAMPLES = {
+    "generate-trajectories": ["env=craft attempts=2", "policy=local model.path=runs/sft/model"],
+    "sft": ["data.path=runs/generate-trajectories/trajectories.jsonl", "model.lora.r=8 seed=1,2,3 --multirun"],
+    "rl": ["model.path=runs/sft/model", "model.path=runs/sft/model credit=gigpo out=runs/gigpo"],
+    "eval": ["model.path=runs/rl/model", "model.path=runs/rl/model attempts=4"],
+}
+
+Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, group=option", autocompletion=completion.typed)]
+Multirun = Annotated[bool, typer.Option("--multirun", "-m", help="Run the product of all a=1,2 sweeps.")]
+Cfg = Annotated[Literal["job", "choices"] | None, typer.Option("--cfg", help="Print the configuration and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would run, and stop.")]
+ConfigDir = Annotated[Path | None, typer.Option("--config-dir", help="A folder with your own options and recipes.")]
+Help = Annotated[bool, typer.Option("--help", help="Show this message and exit.")]
+
+
+def _configured(name: str, summary: str) -> None:
+    """Register a command that takes its parameters from `conf/<name>.yaml`."""
+
+    @app.command(name, help=summary, add_help_option=False)
+    def command(
+        ctx: typer.Context,
+        overrides: Overrides = None,
+        multirun: Multirun = False,
+        cfg: Cfg = None,
+        dry_run: DryRun = False,
+        config_dir: ConfigDir = None,
+        help: Help = False,
+    ) -> None:
+        with plain_faults():
+            if help:
+                typer.echo(ctx.get_help() + "\n\n" + completion.listing(name, EXAMPLES[name], config_dir))
+            elif multirun:
+                from agenttrain import sweep
+
+                raise typer.Exit(sweep.run(name, overrides or [], config_dir, dry_run))
+            else:
+                run(name, overrides or [], config_dir, cfg, dry_run)
+
+
+_configured("generate-trajectories", "Let a policy act in an environment and keep what happens.")
+_configured("sft", "Train on recorded trajectories: only chosen assistant turns carry loss.")
+_configured("rl", "Train by reinforcement: the policy acts, is scored, and learns from its own tokens.")
+_configured("eval", "Measure a policy: success with its interval, turns, invalid calls, truncations.")
+
+
+def run(command: str, overrides: list[str], config_dir: Path | None, cfg: str | None, dry_run: bool) -> None:
+    """Compose, check, build, and call one command.
+
+    Raises:
+        UserError: anything the user can mend; then nothing has been written.
+    """
+    from agenttrain import config, run_folder
+
+    composed = config.compose(command, overrides, config_dir, complete=cfg is None)
+    if cfg == "job":
+        _say(composed.yaml().rstrip())
+        return
+    if cfg == "choices":
+        _say("\n".join(f"{group}={option}" for group, option in composed.choices.items()))
+        return
+    out, resume = Path(composed.values["out"]), composed.values["resume"]
+    run_folder.check(out, resume)
+    _set_threads(composed.values["threads"])
+    call = composed.call()
+    if dry_run:
+        plain = {k: v for k, v in composed.shown.items() if k != "_target_" and not isinstance(v, dict)}
+        figures = composed.choices | plain
+        _say(f"agenttrain {command} would run with\n" + "\n".join(f"  {k:<10} {v}" for k, v in figures.items()))
+        return
+    with run_folder.opened(out, composed.yaml()):
+        call()
+
+
+def _set_threads(threads: int | None) -> None:
+    """Before torch is imported, since its thread pool is sized then; the user's own OMP_NUM_THREADS wins."""
+    if threads is not None and "OMP_NUM_THREADS" not in os.environ:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        _say(f"{threads} CPU thread{'s' if threads > 1 else ''} (threads={threads})")
+
+
+@contextmanager
+def plain_faults() -> Iterator[None]:
+    """A user's fault is told in a line with exit code 2, Ctrl-C ends with 130, a full disk with 1; no traceback."""
+    try:
+        yield
+    except UserError as error:
+        _complain(str(error))
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        _complain("interrupted; resume=true continues what can be continued")
+        raise typer.Exit(130) from None
+    except Exception as error:
+        if not _disk_is_full(error):
+            raise
+        _complain(f"the disk is full: {error}".splitlines()[0])
+        raise typer.Exit(1) from None
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    while error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _say(text: str) -> None:
+    """Print, once: under torchrun every process composes, and the first one speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, flush=True)
+
+
+def _complain(text: str) -> None:
+    if os.environ.get("RANK", "0") == "0":
+        print(f"agenttrain: {text}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Entry point of `agenttrain` and `python -m agenttrain`."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    try:
+        app(prog_name="agenttrain")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Overrides -> a composed, checked configuration -> typed objects. Knows Hydra, and nothing of the rooms."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from agenttrain import options
+from agenttrain.check import check
+from agenttrain.errors import UserError, did_you_mean
+from agenttrain.signature import find_module, read
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A configuration that has passed every check."""
+
+    command: str
+    values: Tree
+    """Resolved; `_target_` on top is the command's function."""
+    shown: Tree
+    """The same for people and files: what came from an environment variable stays `${oc.env:NAME}`."""
+    choices: dict[str, str]
+    """Group -> option, and `conf` -> recipe."""
+
+    def yaml(self) -> str:
+        """As written to `config.yaml` and printed by `--cfg job`."""
+        return OmegaConf.to_yaml(OmegaConf.create(self.shown))
+
+    def call(self) -> partial[Any]:
+        """The command's function with its objects made: constructors run, nothing heavy is loaded.
+
+        Raises:
+            UserError: a constructor refused its values.
+        """
+        return partial(_locate(self.values["_target_"]), **_arguments(self.values, ""))
+
+
+def compose(command: str, overrides: list[str], config_dir: Path | None = None, complete: bool = True) -> Composed:
+    """Compose `command` with Hydra overrides and `conf=<recipe>`, and check it.
+
+    Raises:
+        UserError: one or two lines on the first thing that is wrong.
+    """
+    where = options.folders(config_dir)
+    lines = [_for_hydra(override, command, where) for override in parse(overrides)]
+    lines.append(f"hydra.searchpath=[{','.join(_quote(f'file://{folder}') for folder in where[1:])}]")
+    try:
+        with initialize_config_dir(str(where[0]), version_base="1.3"):
+            config = hydra_compose(command, lines, return_hydra_config=True)
+        choices = {k: v for k, v in config.hydra.runtime.choices.items() if not k.startswith("hydra/")}
+        OmegaConf.set_struct(config, False)
+        del config["hydra"]
+        values = OmegaConf.to_container(config, resolve=True)
+        raw = OmegaConf.to_container(config, resolve=False)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise UserError(_first_line(error)) from error
+    assert isinstance(values, dict)
+    if config_dir and str(config_dir.resolve()) not in sys.path:
+        sys.path.append(str(config_dir.resolve()))
+    check(values, command, _packages(where, config_dir), complete)
+    return Composed(command, values, _without_secrets(values, raw), _choices(choices, values))
+
+
+def parse(overrides: list[str]) -> list[Override]:
+    """Read overrides in Hydra's grammar.
+
+    Raises:
+        UserError: a text that is none, with how to write it.
+    """
+    parser, parsed = OverridesParser.create(), []
+    for text in overrides:
+        if "=" not in text and not text.startswith("~"):
+            raise UserError(f"cannot read '{text}': an override is key=value or group=option")
+        try:
+            parsed.append(parser.parse_override(text))
+        except HydraException as error:
+            key, _, value = text.partition("=")
+            raise UserError(f"cannot read '{text}'. Quote the value: \"{key}='{value}'\"") from error
+    return parsed
+
+
+def _for_hydra(override: Override, command: str, where: list[Path]) -> str:
+    """One override as Hydra takes it: a group as it is, a recipe as `+conf/<recipe>=<command>`, a value with `++`.
+
+    With `++` any key is merged, and a misspelt one meets the same check as a misspelt key of a recipe.
+    """
+    text, key = override.input_line or "", override.key_or_group
+    if override.is_sweep_override():
+        raise UserError(f"'{text}' is a sweep: add --multirun, or quote a comma that belongs to the value")
+    if key.split("/")[0].split(".")[0] == "hydra":
+        raise UserError(f"'{text}': Hydra's own settings have no effect here")
+    if key == options.RECIPES:
+        recipe = str(override.value())
+        _check_recipe(recipe, command, where)
+        return f"+{options.RECIPES}/{recipe}={command}"
+    if options.is_group(key, where):
+        return _check_group(override, command, where)
+    return "++" + text if override.type == OverrideType.CHANGE else text
+
+
+def _check_recipe(recipe: str, command: str, where: list[Path]) -> None:
+    recipes = options.recipes(where)
+    if recipe not in recipes:
+        raise UserError(f"no recipe '{recipe}'.{did_you_mean(recipe, recipes)} There are: {_listed(recipes)}")
+    if command not in recipes[recipe]:
+        raise UserError(f"recipe '{recipe}' has no part for {command}. It has: {', '.join(recipes[recipe])}")
+
+
+def _check_group(override: Override, command: str, where: list[Path]) -> str:
+    group, value = override.key_or_group, override.value()
+    groups, known = options.chosen(command, where), options.options(group, where)
+    if group not in groups and override.type == OverrideType.CHANGE:
+        raise UserError(f"no group '{group}' in {command}.{did_you_mean(group, groups)} It has: {', '.join(groups)}")
+    if override.type == OverrideType.DEL:
+        return override.input_line or ""
+    if isinstance(value, list) and isinstance(groups.get(group), str):
+        raise UserError(f"group {group} takes one option, for example {group}={known[0]}")
+    names = [str(option) for option in (value if isinstance(value, list) else [value])]
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise UserError(f"no option '{name}' in group {group}.{hint} It has: {', '.join(known)}")
+    key = (override.input_line or "").partition("=")[0]
+    return f"{key}=[{','.join(names)}]" if isinstance(groups.get(group), list) else f"{key}={names[0]}"
+
+
+def _packages(where: list[Path], config_dir: Path | None) -> list[Path]:
+    """Folders whose code a configuration may call: our package, registered ones, and `--config-dir`."""
+    ours = find_module("agenttrain")
+    registered = [find_module(point.value.partition(".")[0]) for point in options.entry_points(group="agenttrain.conf")]
+    folders = [file.parent for file in (ours, *registered) if file]
+    return folders + ([config_dir.resolve()] if config_dir else [])
+
+
+def _choices(choices: dict[str, Any], values: Tree) -> dict[str, str]:
+    """Hydra's own record, in the order of the composed file, with lists and the recipe as a user writes them."""
+    recipes = [key.partition("/")[2] for key in choices if key.startswith(f"{options.RECIPES}/")]
+    found = {options.RECIPES: ",".join(recipes)} if recipes else {}
+    for key, value in values.items():
+        if key in choices:
+            found[key] = str(choices[key])
+        elif isinstance(value, dict) and "_target_" not in value:
+            found[key] = f"[{','.join(value)}]"
+    return found
+
+
+def _without_secrets(value: Any, raw: Any) -> Any:
+    """Resolved, except where a value came from the environment: a key must not end up in a run's folder."""
+    hidden = {str(v) for v, text in _leaves(value, raw) if "${oc.env:" in str(text) and v not in (None, "")}
+
+    def shown(value: Any, raw: Any) -> Any:
+        if isinstance(value, dict) and isinstance(raw, dict):
+            return {key: shown(value[key], raw[key]) for key in value}
+        if isinstance(value, list) and isinstance(raw, list):
+            return [shown(*pair) for pair in zip(value, raw, strict=True)]
+        return raw if "${" in str(raw) and any(secret in str(value) for secret in hidden) else value
+
+    return shown(value, raw)
+
+
+def _leaves(value: Any, raw: Any) -> list[tuple[Any, Any]]:
+    if isinstance(value, dict) and isinstance(raw, dict):
+        return [leaf for key in value for leaf in _leaves(value[key], raw[key])]
+    if isinstance(value, list) and isinstance(raw, list):
+        return [leaf for pair in zip(value, raw, strict=True) for leaf in _leaves(*pair)]
+    return [(value, raw)]
+
+
+def _build(value: Any, path: str) -> Any:
+    """A value of the configuration as the object it stands for."""
+    if isinstance(value, list):
+        return [_build(element, f"{path}[{index}]") for index, element in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    arguments = _arguments(value, path)
+    if "_target_" not in value:
+        return arguments
+    try:
+        return _locate(value["_target_"])(**arguments)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _arguments(node: Tree, path: str) -> Tree:
+    signature = read(node["_target_"]) if "_target_" in node else None
+    parameters = signature.parameters if signature else {}
+    built = {key: _build(value, f"{path}.{key}".lstrip(".")) for key, value in node.items() if key != "_target_"}
+    return {k: Path(v) if isinstance(v, str) and str(parameters.get(k, "")) == "Path" else v for k, v in built.items()}
+
+
+def _locate(target: str) -> Any:
+    signature = read(target)
+    assert signature is not None, "a checked target"
+    return getattr(import_module(signature.module), signature.name)
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().partition("\n")[0].rpartition("while resolving interpolation: ")[2].strip('"')
+    key = getattr(error, "full_key", None)
+    return f"{key}: {line}" if key else line
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names) or "none yet"
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "\\'") + "'"

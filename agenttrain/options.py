@@ -1,0 +1,114 @@
+"""What a command offers: groups, options, recipes and keys, read from file names and YAML alone.
+
+No Hydra in here: `--help` and shell completion must answer at once.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from agenttrain.errors import UserError
+from agenttrain.signature import find_module
+
+COMMANDS = ("generate-trajectories", "sft", "rl", "eval")
+"""The commands with a configuration: each has `conf/<command>.yaml`."""
+RECIPES = "conf"
+"""`conf=fireact` picks the folder `conf/conf/fireact`, which has one file per command."""
+
+
+def folders(config_dir: Path | None = None) -> list[Path]:
+    """Where YAML files come from: our own folder first, then installed packages', then `--config-dir`.
+
+    Raises:
+        UserError: a registered folder or `config_dir` does not exist.
+    """
+    names = ["agenttrain.conf", *(point.value for point in entry_points(group="agenttrain.conf"))]
+    found = [(name, find_module(name)) for name in names]
+    for name, file in found:
+        if file is None:
+            raise UserError(f"the configuration package {name!r} (entry point agenttrain.conf) is not installed")
+    if config_dir and not config_dir.is_dir():
+        raise UserError(f"--config-dir {config_dir}: no such folder")
+    return [file.parent for _, file in found if file] + ([config_dir.resolve()] if config_dir else [])
+
+
+def chosen(command: str, where: list[Path]) -> dict[str, str | list[str]]:
+    """Groups of `command` with the option (or, for a group that takes several, options) chosen by default."""
+    groups: dict[str, str | list[str]] = {}
+    for entry in _read(where[0] / f"{command}.yaml").get("defaults", []):
+        if isinstance(entry, dict):
+            groups |= entry
+    for group, option in groups.items():
+        if isinstance(option, str) and "${" in option:
+            for other, value in groups.items():
+                option = option.replace(f"${{{other}}}", str(value))
+            groups[group] = option
+    return groups
+
+
+def is_group(name: str, where: list[Path]) -> bool:
+    """True if some folder has options under this name."""
+    return bool(options(name, where)) or name == RECIPES
+
+
+def options(group: str, where: list[Path]) -> list[str]:
+    """Names of the options of a group, sorted."""
+    return sorted({file.stem for folder in where for file in (folder / group).glob("*.yaml")})
+
+
+def recipes(where: list[Path]) -> dict[str, list[str]]:
+    """Recipe -> the commands it has a part for."""
+    found: dict[str, set[str]] = {}
+    for folder in where:
+        for file in (folder / RECIPES).glob("*/*.yaml"):
+            found.setdefault(file.parent.name, set()).add(file.stem)
+    return {recipe: [c for c in COMMANDS if c in found[recipe]] for recipe in sorted(found)}
+
+
+def option_file(group: str, option: str, where: list[Path]) -> Path | None:
+    """The file of an option: the first folder that has it wins, as in Hydra."""
+    files = (folder / group / f"{option}.yaml" for folder in where)
+    return next((file for file in files if file.is_file()), None)
+
+
+def keys(command: str, choices: dict[str, str | list[str]], where: list[Path]) -> dict[str, Any]:
+    """Dotted keys of `command` under these choices with their defaults, as far as the files alone tell."""
+    tree = _plain(_read(where[0] / f"{command}.yaml"))
+    for group, option in choices.items():
+        for name in option if isinstance(option, list) else [option]:
+            prefix = f"{group}.{name}" if isinstance(option, list) else group
+            tree |= {f"{prefix}.{key}": value for key, value in _option_keys(group, name, where).items()}
+    return tree
+
+
+def _option_keys(group: str, option: str, where: list[Path]) -> dict[str, Any]:
+    file = option_file(group, option, where)
+    if file is None:
+        return {}
+    content, found = _read(file), {}
+    for parent in content.get("defaults", []):
+        if isinstance(parent, str) and parent != "_self_":
+            found |= _option_keys(group, parent, where)
+    return found | _plain(content)
+
+
+def _plain(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if key in ("defaults", "_target_"):
+            continue
+        if isinstance(value, dict) and value:
+            found |= _plain(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+@cache
+def _read(file: Path) -> dict[str, Any]:
+    import yaml  # 50 ms, and `agenttrain --help` needs none of it
+
+    return yaml.safe_load(file.read_text()) or {}

@@ -1,0 +1,55 @@
+"""The folder of one run: refused if another run lives there, given its `config.yaml`, taken back if nothing came."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agenttrain.errors import UserError
+
+
+def check(out: Path, resume: bool) -> None:
+    """Refuse an `out` that another run has filled.
+
+    Raises:
+        UserError: it is a file, or has content and `resume` is false.
+    """
+    if not _first_process():
+        return
+    if out.exists() and not out.is_dir():
+        raise UserError(f"out={out} is a file; name a folder")
+    if not resume and out.is_dir() and {p.name for p in out.iterdir()} - {"config.yaml"}:
+        raise UserError(f"{out} holds an earlier run. Choose another folder with out=..., or continue with resume=true")
+
+
+@contextmanager
+def opened(out: Path, config: str) -> Iterator[None]:
+    """Write `config.yaml`; if the run then fails before it wrote anything else, leave no trace.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    if not _first_process():
+        yield
+        return
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "config.yaml").write_text(config)
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise UserError(f"cannot write to out={out}: {error.strerror}") from error
+    try:
+        yield
+    except UserError:
+        if [p.name for p in out.iterdir()] == ["config.yaml"]:
+            (out / "config.yaml").unlink()
+            for folder in made:
+                if not any(folder.iterdir()):
+                    folder.rmdir()
+        raise
+
+
+def _first_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
