@@ -67,8 +67,8 @@ def _mistake(conversation: Conversation, names: list[str], missing: list[str], c
         return call(conversation, "finish", answer=chance.choice(names[:-1]))
     if chance.random() < 0.5:
         return call(conversation, "finish", answer=names[-1])
-    # a first word is part of other names too, and a relation is part of none
-    return call(conversation, "search", query=chance.choice([names[-1].split()[0], missing[0]]))
+    first, _, rest = names[-1].partition(" ")  # a first word is part of other names too, a relation is part of none
+    return call(conversation, "search", query=first if rest and chance.random() < 0.5 else missing[0])
 
 
 def read_question(question: str) -> tuple[str, list[str]]:
