@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from agenttrain.crafting import Items, Recipes, listing, owed
-from agenttrain.env.tools import BadCall, Call, answer, read_call, tool
+from agenttrain.env.tools import BadCall, Call, answers, read_call, tool
+from agenttrain.errors import UserError
 from agenttrain.types import Message, Observation, Task, Tool
 
 TOOLS = [
@@ -16,12 +17,24 @@ TOOLS = [
 
 
 class Craft:
-    """The world of `task=craft`. Nothing in it is random, and nothing needs closing."""
+    """The world of `task=craft`; nothing in it is random.
+
+    Args:
+        slack: step budget over the optimal number of steps, at least 1; the budget is rounded up.
+    """
 
     def __init__(self, slack: float = 1.25) -> None:
+        if slack < 1:
+            raise UserError(f"env.slack={slack} leaves too few steps for any task of craft. Use 1 or more.")
         self.slack = slack
 
     def episode(self, task: Task, seed: int) -> CraftEpisode:
+        """
+        Raises:
+            UserError: the task is not one of `task=craft`.
+        """
+        if "recipes" not in task.data:
+            raise UserError(f"Task {task.id} has no recipes for env=craft. Use task=craft.")
         return CraftEpisode(task, math.ceil(task.data["optimal"] * self.slack))
 
 
@@ -64,7 +77,7 @@ class CraftEpisode:
         done = success or self.steps_left <= 0
         facts |= {"steps_left": self.steps_left} | ({"success": success} if done else {})
         text = f"{problem} You have: {listing(self.inventory)}.".lstrip()
-        return Observation([answer(call, text)], float(success), done, state, facts)
+        return Observation(answers(action, call, text), float(success), done, state, facts)
 
     def close(self) -> None:
         pass

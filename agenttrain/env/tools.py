@@ -50,19 +50,26 @@ def tool(name: str, description: str, **parameters: dict[str, Any]) -> Tool:
 def read_call(action: Message, tools: list[Tool]) -> Call | BadCall:
     """The action's first tool call, checked against the schemas of `tools` (types of top-level arguments, required
     ones, unknown ones, enums)."""
+    schemas = {t["function"]["name"]: t["function"].get("parameters", {}) for t in tools}
     calls = action.get("tool_calls") or []
     if not calls:
-        names = ", ".join(t["function"]["name"] for t in tools)
-        return BadCall(f"No tool call found. Call one of: {names}.")
+        return BadCall(f"No tool call found. Call one of: {', '.join(schemas)}.")
     function = calls[0].get("function") or {}
     call_id, name, arguments = calls[0].get("id") or "", function.get("name"), function.get("arguments")
-    schemas = {t["function"]["name"]: t["function"].get("parameters", {}) for t in tools}
-    if name not in schemas:
+    if not isinstance(name, str) or name not in schemas:
         return BadCall(f"Unknown tool {name!r}. Tools: {', '.join(schemas)}.", call_id, str(name))
     if not isinstance(arguments, dict):
         return BadCall(f"Arguments of {name} must be a JSON object.", call_id, name)
     fault = _fault(arguments, schemas[name])
     return BadCall(f"{name}: {fault}", call_id, name) if fault else Call(name, arguments, call_id)
+
+
+def answers(action: Message, call: Call | BadCall, content: str) -> list[Message]:
+    """`answer`, and a refusal of every further call in `action`: an endpoint takes no conversation in which a call
+    is left without its answer."""
+    further = (action.get("tool_calls") or [])[1:]
+    refused = [BadCall("", extra.get("id") or "", str((extra.get("function") or {}).get("name"))) for extra in further]
+    return [answer(call, content), *(answer(extra, "Not executed: one call a turn.") for extra in refused)]
 
 
 def answer(call: Call | BadCall, content: str) -> Message:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from agenttrain.crafting import Items, Recipe, Recipes, read_listing
+from agenttrain.errors import UserError
 from agenttrain.policy.scripted import Scripted, call, dice
 from agenttrain.types import Conversation, Message
+
+HAVE = "You have: "
 
 
 class CraftExpert(Scripted):
@@ -13,10 +16,14 @@ class CraftExpert(Scripted):
     It works on the first ingredient that is short, down to one that can be had at once. A step so found is always one
     of those still owed, whatever the inventory, so it solves every task in the optimal number of steps and makes the
     best of any detour.
+
+    Args:
+        error: probability per turn of a random call (either tool, any item of the recipes) in place of the right one.
     """
 
     def __init__(self, error: float = 0.0) -> None:
-        """`error`: probability per turn of a random call (either tool, any item of the recipes) instead."""
+        if not 0 <= error <= 1:
+            raise UserError(f"policy.error={error} is no probability.")
         super().__init__()
         self.error = error
 
@@ -27,7 +34,8 @@ class CraftExpert(Scripted):
         if random.random() < self.error:
             items = sorted({*recipes, *(item for recipe in recipes.values() for item in recipe["of"])})
             return call(conversation, random.choice(["get", "craft"]), item=random.choice(items))
-        inventory = read_listing(conversation.messages[-1]["content"].rpartition("You have: ")[2])
+        texts = (message.get("content") or "" for message in reversed(conversation.messages))
+        inventory = read_listing(next(text for text in texts if HAVE in text).rpartition(HAVE)[2])
         item = next_item(recipes, goal, inventory)
         return call(conversation, "craft" if item in recipes else "get", item=item)
 
@@ -42,6 +50,8 @@ def read_opening(text: str) -> tuple[Recipes, str]:
         elif made := read_listing(head):
             (item, makes), *_ = made.items()
             recipes[item] = Recipe(makes=makes, of=read_listing(tail))
+    if goal not in recipes:
+        raise UserError("policy=craft_expert finds no goal with a recipe in this task. Use task=craft env=craft.")
     return recipes, goal
 
 

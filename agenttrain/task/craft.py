@@ -35,9 +35,16 @@ SYSTEM = "Make the goal. Use get for raw items, craft for items with a recipe."
 class Craft:
     """Crafting tasks of one world, their depths in turn; the same arguments always give the same tasks.
 
-    `train` and `heldout` share goals and never a combination of goal and useful starting items: a hash of the two
-    decides the side, and items of no use do not enter it, so that no held-out task is a training task with other
-    clutter. `deep` has goals whose trees are deeper than any of the other two.
+    `train` and `heldout` share depths and most goals, and never a combination of goal and useful starting items: a
+    hash of the two decides the side (one in four is held out), and items of no use do not enter it, so that no
+    held-out task is a training task with other clutter. `deep` has goals whose trees are deeper than all of these.
+
+    Args:
+        split: `train`, `heldout` or `deep`.
+        n: number of tasks.
+        seed: of the choice of goals and starting items.
+        world: seed of the recipes.
+        depth: levels of the goal's recipe tree to take in turn, 1 to 4, for `deep` 5 and 6; None for all of them.
 
     Optimal number of steps over 30 worlds (fewest, median, most), and words of the opening user message (mean):
 
@@ -72,7 +79,7 @@ class Craft:
                 if task is not None and task.id not in seen:
                     break
             else:
-                raise UserError(f"task=craft has {number} distinct tasks for these settings, not n={self.n}.")
+                raise UserError(f"task=craft has only {number} distinct tasks for these settings, not n={self.n}.")
             seen.add(task.id)
             yield task
 
