@@ -1,4 +1,4 @@
-"""Trajectories -> advantages: GiGPO (arXiv 2505.10978), episodes against their group and actions against their state."""
+"""Trajectories -> advantages: GiGPO (arXiv 2505.10978), episodes against their group, actions against their state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agenttrain.types import Trajectory
 
 
 class Gigpo:
-    """A_t = A_E + omega A_S: A_E as GRPO; A_S compares what was done in the same state by the attempts at the same task.
+    """A_t = A_E + omega A_S: A_E as GRPO; A_S compares what a task's attempts did in the same state.
 
     A_S = (G_t - mean G) / (std G + eps) over all turns of the group with equal `observation.state`, where
     G_t = r_t + gamma G_{t+1}. A state seen once, or without a key (""), gives 0. States of different tasks are never
@@ -57,7 +57,7 @@ class Gigpo:
 
 
 def _within(group: np.ndarray, values: np.ndarray, norm: Norm, eps: float) -> np.ndarray:
-    """(value - mean) / (std + eps) within equal numbers of `group`, std with n - 1; 0 for a number that stands alone."""
+    """(value - mean) / (std + eps) within equal numbers of `group`, std with n - 1; 0 for a number met once."""
     count = np.bincount(group)
     centred = values - (np.bincount(group, values) / count)[group]
     if norm == "std":

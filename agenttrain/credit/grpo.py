@@ -11,7 +11,7 @@ from agenttrain.types import Trajectory
 class Grpo:
     """A = (R - mean R) / (std R + eps) over the attempts at a task, for every turn alike; std has n - 1.
 
-    Every turn of an episode shares the blame or the praise: no critic, but in a long episode little information per turn.
+    Every turn of an episode shares the praise or the blame: no critic, but little information per turn in a long one.
     The defaults equal TRL's own advantages to 1e-6; verl has eps 1e-6.
     """
 

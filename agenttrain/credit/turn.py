@@ -1,4 +1,4 @@
-"""Trajectories -> advantages: discounted returns of each turn against what the others of the group still had to come."""
+"""Trajectories -> advantages: each turn's discounted return against what the rest of the group still had to come."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ class Turn:
 
     An attempt that had stopped before turn t has G_t = 0 and stays in the mean. So the baseline has the same number of
     terms whatever the policy does, does not depend on the turn's own action, and the gradient is exact for gamma = 1
-    (tests/credit/test_turn.py computes it). The usual form takes mean and deviation over the attempts that reached turn t:
-    when to stop then changes the baseline, and in a stop-or-continue process with reward 1 a turn its gradient is zero.
+    (tests/credit/test_turn.py computes it). The usual form takes mean and deviation over the attempts that reached
+    turn t: when to stop then changes the baseline, and in a stop-or-continue process that pays 1 a turn its gradient is
+    zero.
 
-    The turn's part of what RLOO (arXiv 2402.14740) does for whole answers. Meant for rewards that differ by turn.
+    What RLOO (arXiv 2402.14740) does for whole answers, per turn. Meant for rewards that differ by turn.
     """
 
     def __init__(self, gamma: float = 1.0) -> None:

@@ -22,8 +22,8 @@ def score(trajectory: Trajectory, rewards: Mapping[str, Reward], timeout: float 
     `infra_error` and scores nothing, so that it is masked in training and counted apart.
 
     Raises:
-        UserError: a reward gives another number of scores than there are turns, or one that is not finite (TRL drops NaN
-            in silence and makes infinity a step without gradient).
+        UserError: a reward gives another number of scores than there are turns, or one that is not finite (TRL drops
+            NaN in silence and makes infinity a step without gradient).
     """
     trajectory.scores, trajectory.weights = {}, {name: reward.weight for name, reward in rewards.items()}
     for name, reward in rewards.items():
@@ -51,7 +51,7 @@ def _checked(name: str, scores: list[float], trajectory: Trajectory) -> list[flo
 
 
 def _within(seconds: float, call: Callable[[], Any]) -> Any:
-    """The call's result, from a daemon thread: one that hangs is left behind and does not keep the program from exiting.
+    """The call's result, from a daemon thread: one that hangs is left behind and keeps no program from exiting.
 
     Raises:
         TimeoutError: no result within `seconds`.

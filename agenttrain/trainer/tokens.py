@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from agenttrain.errors import UserError
-from agenttrain.types import Example, Message
+from agenttrain.types import Example, Message, Trajectory
 
 if TYPE_CHECKING:
     from agenttrain.model.chat import Chat
@@ -21,7 +21,7 @@ IGNORED = -100
 """The label of a token without loss, as torch's cross entropy has it."""
 
 Overlong = Literal["turn", "cut"]
-"""What becomes of a record longer than `max_length`: `turn` keeps the turns that fit whole, `cut` every token that fits."""
+"""Of a record longer than `max_length`, `turn` keeps the turns that fit whole, `cut` every token that fits."""
 
 
 @dataclass
@@ -108,6 +108,20 @@ def label_all(
     return kept, account
 
 
+def label_trajectory(trajectory: Trajectory) -> Tokens:
+    """The tokens an episode was played in, up to its last sampled one; loss on every sampled token."""
+    tokens = Tokens([], [], [])
+    for turn, action in enumerate(turn.action for turn in trajectory.turns):
+        _append(tokens, action.prompt_ids, turn=-1, trained=False)
+        _append(tokens, action.token_ids, turn, trained=True)
+    return _fit(tokens, max_length=None, overlong="turn")
+
+
+def widen(advantages: Sequence[float], tokens: Tokens) -> list[float]:
+    """One advantage per turn -> one per token: the turn's own on what was sampled in it, 0 on the rest."""
+    return [advantages[turn] if turn >= 0 else 0.0 for turn in tokens.turn]
+
+
 def find_fault(example: Example, tokens: Tokens, chat: Chat) -> str | None:
     """Reads the labels back into messages and compares: what is wrong with the mask, or None.
 
@@ -130,7 +144,10 @@ def find_fault(example: Example, tokens: Tokens, chat: Chat) -> str | None:
         if example.ids is None and ids[-1] not in chat.stop_ids:
             return f"the stop token of turn {turn} carries no loss."
         if not _same(chat.parse(ids, example.tools), turns[turn]):
-            return f"the tokens of turn {turn} read {chat.tokenizer.decode(ids)[:80]!r}, which is not its message."
+            hint = "" if example.ids is None else " (sampled with another tokenizer? Set data.recorded_tokens=false)"
+            return (
+                f"the tokens of turn {turn} read {chat.tokenizer.decode(ids)[:80]!r}, which is not its message{hint}."
+            )
     return None
 
 

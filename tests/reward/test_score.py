@@ -30,12 +30,12 @@ def test_rewards_are_kept_apart_and_summed_by_weight():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_score_that_is_not_finite_names_reward_and_turn(bad):
-    with pytest.raises(UserError, match="'judge'.*turn 1"):
+    with pytest.raises(UserError, match=r"'judge'.*turn 1"):
         score(episode(), {"judge": Fixed(0.0, bad)})
 
 
 def test_a_wrong_number_of_scores_names_the_reward():
-    with pytest.raises(UserError, match="'judge' gave 1 scores.*2 turns"):
+    with pytest.raises(UserError, match=r"'judge' gave 1 scores.*2 turns"):
         score(episode(), {"judge": Fixed(0.0)})
 
 

@@ -1,0 +1,135 @@
+"""`agenttrain rl`: tasks -> rollouts -> rewards -> credit -> a checkpoint that has learned from what it did."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from agenttrain import store
+from agenttrain.errors import UserError
+from agenttrain.model.loaded import Model
+from agenttrain.reward.score import score
+from agenttrain.rollout import Limits
+from agenttrain.trainer.grpo import Curves, Grpo
+from agenttrain.types import Credit, Environment, Policy, Reward, Tasks
+from agenttrain.watch import duration
+
+CURVES = (
+    "success",
+    "reward",
+    "turns",
+    "invalid_calls",
+    "tool_errors",
+    "truncated",
+    "entropy",
+    "groups_without_variance",
+)
+"""The figures whose course the report shows."""
+
+
+def rl(
+    model: Model,
+    task: Tasks,
+    env: Environment,
+    policy: Policy,
+    rollout: Limits,
+    reward: dict[str, Reward],
+    credit: Credit,
+    algo: Grpo,
+    out: Path,
+    seed: int = 0,
+    resume: bool = False,
+    threads: int | None = 1,
+    save_trajectories: bool = True,
+    report_to: list[str] | None = None,
+) -> None:
+    """Train, and leave `model/`, `report.md`, `metrics.jsonl`, `trajectories.jsonl` and `checkpoints/` in `out`.
+
+    The command line has applied `threads` before torch came in.
+
+    Raises:
+        UserError: a fault in tasks, rewards, the model folder or the settings.
+    """
+    if not isinstance(algo, Grpo):
+        raise UserError(f"algo={type(algo).__name__.lower()} does not learn from episodes: take algo=grpo.")
+    if not any(term.weight for term in reward.values()):
+        raise UserError("No reward has a weight: choose one, for example reward=rlvf.")
+    tasks = list(task)  # before the model: a fault in the tasks is found in a second
+    loaded = model.load(out, trainable=True)
+    with ExitStack() as stack:
+        keep = stack.enter_context(store.Writer(_file_of_rank(out))).write if save_trajectories else None
+        judge = partial(score, rewards=reward)
+        curves = algo.train(
+            loaded, tasks, env, judge, credit, policy, rollout, out, seed, resume, report_to or [], keep
+        )
+    if os.environ.get("RANK", "0") == "0":
+        _tell(out, loaded.name, facts(curves), curves)
+
+
+def facts(curves: Curves) -> dict[str, str]:
+    """What a reader wants to know of a run, in order."""
+    first, last = _tenths(curves.steps)
+    known = {"steps": f"{len(curves.steps)}", "episodes": f"{curves.episodes}"}
+    if first:
+        known["success, first steps"] = f"{_mean(first, 'success'):.3f} (mean of {len(first)})"
+        known["success, last steps"] = f"{_mean(last, 'success'):.3f} (mean of {len(last)})"
+        known["failed around the agent"] = f"{sum(row['failed_by_us'] for row in curves.steps):.0f} episodes, masked"
+        known["playing"] = duration(sum(row["rollout_seconds"] for row in curves.steps))
+        known["learning"] = duration(sum(row["train_seconds"] for row in curves.steps))
+    return known | {"time": duration(curves.seconds)}
+
+
+def course(steps: Sequence[dict[str, float]], points: int = 10) -> str:
+    """The figures of `CURVES` over the run as a Markdown table, each row the mean of a tenth of the steps."""
+    shown = [name for name in CURVES if any(name in row for row in steps)]
+    lines = [f"| steps | {' | '.join(shown)} |", "|---" * (len(shown) + 1) + "|"]
+    size = max(1, -(-len(steps) // points))
+    for start in range(0, len(steps), size):
+        rows = steps[start : start + size]
+        numbers = f"{start + 1}-{start + len(rows)}" if len(rows) > 1 else f"{start + 1}"
+        lines.append(f"| {numbers} | {' | '.join(f'{_mean(rows, name):.3f}' for name in shown)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _tell(out: Path, base: str, known: dict[str, str], curves: Curves) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from agenttrain.model.card import write_card
+
+    write_card(out / "model", base, "reinforcement learning from its own episodes", known)
+    title = f"Reinforcement learning of {base}"
+    rows = "".join(f"| {name} | {value} |\n" for name, value in known.items())
+    notes = "".join(f"{note}\n" for note in curves.notes)
+    text = f"# {title}\n\n| | |\n|---|---|\n{rows}\n{notes}\n## Course\n\n{course(curves.steps)}"
+    (out / "report.md").write_text(text, encoding="utf-8")
+
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in known.items():
+        table.add_row(name, value)
+    for name, path in {"report": "report.md", "figures": "metrics.jsonl", "model": "model"}.items():
+        table.add_row(name, str(out / path))
+    console = Console()
+    for note in curves.notes:
+        console.print(note)
+    console.print(table)
+
+
+def _tenths(steps: list[dict[str, float]]) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+    """The first and the last tenth of the steps, at least one each."""
+    size = max(1, len(steps) // 10)
+    return steps[:size], steps[-size:]
+
+
+def _mean(rows: Sequence[dict[str, float]], name: str) -> float:
+    values = [row[name] for row in rows if row.get(name) is not None]
+    return sum(values) / max(len(values), 1)
+
+
+def _file_of_rank(out: Path) -> Path:
+    """`trajectories.jsonl`; each further process of a run has a file of its own."""
+    rank = os.environ.get("RANK", "0")
+    return out / ("trajectories.jsonl" if rank == "0" else f"trajectories.{rank}.jsonl")

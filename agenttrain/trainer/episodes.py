@@ -1,0 +1,150 @@
+"""Task -> rollout -> Reward -> Credit for one step of training: the flow as a trainer sees it. No torch here."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agenttrain.errors import UserError
+from agenttrain.rollout import Attempt, Limits, rollout, stable_seed
+from agenttrain.types import (
+    FAILED_BY_US,
+    Action,
+    Credit,
+    Environment,
+    Observation,
+    Policy,
+    Task,
+    Trajectory,
+    Turn,
+)
+
+if TYPE_CHECKING:
+    from agenttrain.model.chat import Chat
+
+TRUNCATED = frozenset({"max_turns", "max_tokens"})
+
+
+@dataclass
+class Flow:
+    """What turns tasks into scored trajectories, and those into advantages."""
+
+    tasks: Sequence[Task]
+    env: Environment
+    policy: Policy
+    limits: Limits
+    score: Callable[[Trajectory], Trajectory]
+    """Fills a trajectory's scores and weights."""
+    credit: Credit
+    seed: int = 0
+
+    def owed(self, task: int, attempt: int, step: int) -> Attempt:
+        """A group starts from one state: its seed depends on the run's seed, the task and the step, not the attempt."""
+        chosen = self.tasks[task]
+        return Attempt(chosen, attempt, stable_seed(self.seed, chosen.id, step))
+
+    def play(self, owed: Sequence[Attempt]) -> Iterator[Trajectory]:
+        """Each episode with its scores, as it ends."""
+        yield from map(self.score, rollout(owed, self.env, self.policy, self.limits))
+
+
+def schedule(count: int, per_step: int, steps: int, seed: int) -> list[list[int]]:
+    """Which of `count` tasks each step plays: shuffled passes over all, no task twice in a step.
+
+    Laid out for the whole run, so that a resumed one goes on with the very tasks it owed. A pass's remainder, too small
+    for a step, is left out of that pass.
+
+    Raises:
+        UserError: fewer tasks than a step wants.
+    """
+    if count < per_step:
+        raise UserError(f"algo.tasks_per_step={per_step}, but there are {count} tasks. Lower it or take more tasks.")
+    shuffled = random.Random(seed)
+    plan: list[list[int]] = []
+    while len(plan) < steps:
+        order = shuffled.sample(range(count), count)
+        plan += [order[start : start + per_step] for start in range(0, count - per_step + 1, per_step)]
+    return plan[:steps]
+
+
+def light(trajectory: Trajectory) -> Trajectory:
+    """What credit and figures need, without tokens and texts: small enough to send to every process."""
+    turns = [
+        Turn(Action({}, entropies=turn.action.entropies), replace(turn.observation, messages=[]))
+        for turn in trajectory.turns
+    ]
+    return replace(trajectory, task=Task(trajectory.task.id, []), turns=turns, messages=[], tools=[], meta={})
+
+
+def figures(batch: Sequence[Trajectory], advantages: Sequence[Sequence[float]]) -> dict[str, float]:
+    """What a step's episodes show. Shares are over the episodes that say something about the agent, or their turns."""
+    played = [t for t in batch if t.stop not in FAILED_BY_US]
+    seen: list[Observation] = [turn.observation for t in played for turn in t.turns]
+    flat = np.concatenate([np.zeros(0), *map(np.asarray, advantages)])
+
+    def share(facts: Iterable[object], among: int) -> float:
+        return sum(map(bool, facts)) / max(among, 1)
+
+    scored = {
+        f"reward/{name}": sum(sum(t.scores.get(name, [])) for t in played) / max(len(played), 1)
+        for name in sorted({name for t in played for name in t.scores})
+    }
+    return {
+        "success": share((t.success for t in played), len(played)),
+        **scored,
+        "turns": len(seen) / max(len(played), 1),
+        "invalid_calls": share((o.feedback.get("invalid_call") for o in seen), len(seen)),
+        "tool_errors": share((o.feedback.get("tool_error") for o in seen), len(seen)),
+        "truncated": share((t.stop in TRUNCATED for t in played), len(played)),
+        "failed_by_us": float(len(batch) - len(played)),
+        "groups_without_variance": share(map(_even, _groups(played)), len(_groups(played))),
+        "advantage_std": float(flat.std()) if len(flat) else 0.0,
+    }
+
+
+def check_episodes(episodes: Sequence[Trajectory], chat: Chat) -> None:
+    """The lint before the first step: what is trained must be what was sampled, each turn extending the last.
+
+    Raises:
+        UserError: every episode failed around the agent, the policy gave no tokens, or history was rendered again.
+    """
+    played = [t for t in episodes if t.stop not in FAILED_BY_US]
+    if not played:
+        raise UserError(f"None of the {len(episodes)} episodes of the first step could be played: {episodes[0].error}")
+    for trajectory in played:
+        where = f"attempt {trajectory.attempt} at task {trajectory.task.id!r}"
+        shown = chat.open(trajectory.messages, trajectory.tools)
+        for number, turn in enumerate(trajectory.turns):
+            action = turn.action
+            if len(action.token_ids) != len(action.logprobs):
+                raise UserError(f"Turn {number} of {where} lacks tokens or log-probs: rl needs policy=local.")
+            if action.prompt_ids != shown:
+                raise UserError(f"Turn {number} of {where} was sampled after other tokens than its messages have.")
+            shown = chat.extend(turn.observation.messages)
+
+
+def check_tasks(tasks: Iterable[Task]) -> list[Task]:
+    """Raises UserError where two tasks share an id: their attempts would be taken for one group."""
+    tasks = list(tasks)
+    doubled = [task for task, count in Counter(task.id for task in tasks).items() if count > 1]
+    if doubled:
+        raise UserError(f"{len(doubled)} ids stand for several tasks, the first is {doubled[0]!r}. Make ids unique.")
+    return tasks
+
+
+def _groups(batch: Iterable[Trajectory]) -> list[list[Trajectory]]:
+    groups: dict[str, list[Trajectory]] = {}
+    for trajectory in batch:
+        groups.setdefault(trajectory.task.id, []).append(trajectory)
+    return list(groups.values())
+
+
+def _even(group: Sequence[Trajectory]) -> bool:
+    """All attempts scored the same, turn for turn as well as in sum, so that a group's mean tells nothing."""
+    returns = [sum(t.turn_rewards) for t in group]
+    return max(returns) - min(returns) < 1e-9

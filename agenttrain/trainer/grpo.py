@@ -1,0 +1,188 @@
+"""Tasks -> a checkpoint that has learned from its own episodes, on TRL's GRPOTrainer (GRPO, arXiv 2402.03300)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from agenttrain.errors import UserError
+from agenttrain.rollout import Limits
+from agenttrain.trainer import checkpoints
+from agenttrain.trainer.arguments import trl_arguments
+from agenttrain.trainer.episodes import Flow, check_tasks, schedule
+from agenttrain.types import Credit, Environment, Policy, Task, Trajectory
+
+if TYPE_CHECKING:
+    from trl import GRPOConfig
+
+    from agenttrain.model.loaded import Loaded
+
+
+@dataclass
+class Curves:
+    """What a run reports."""
+
+    steps: list[dict[str, float]]
+    """One row of figures per step, in order, those before a resume included."""
+    episodes: int
+    """Played in the steps of `steps`."""
+    seconds: float
+    """Wall time of this process."""
+    notes: list[str]
+    """What a reader should know: checkpoints passed over, where training went on from."""
+
+
+@dataclass(frozen=True)
+class Grpo:
+    """Policy-gradient training on whole groups of episodes; `conf/algo/grpo.yaml` says what each parameter means."""
+
+    steps: int = 100
+    tasks_per_step: int = 16
+    group_size: int = 8
+    batch_size: int = 8
+    minibatches: int = 1
+    num_iterations: int = 1
+    learning_rate: float = 1e-6
+    schedule: str = "constant_with_warmup"
+    warmup: float = 0.0
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    loss_type: Literal["grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
+    importance_sampling_level: Literal["token", "sequence"] = "token"
+    epsilon: float = 0.2
+    epsilon_high: float | None = None
+    beta: float = 0.0
+    max_completion_length: int = 1024
+    bf16: bool | None = None
+    gradient_checkpointing: bool | None = None
+    save_steps: int = 50
+    save_total_limit: int = 2
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def train(
+        self,
+        loaded: Loaded,
+        tasks: Iterable[Task],
+        env: Environment,
+        score: Callable[[Trajectory], Trajectory],
+        credit: Credit,
+        policy: Policy,
+        limits: Limits,
+        out: Path,
+        seed: int = 0,
+        resume: bool = False,
+        report_to: Sequence[str] = (),
+        keep: Callable[[Trajectory], None] | None = None,
+    ) -> Curves:
+        """Train `loaded.model` in place and write it to `<out>/model`.
+
+        `score` fills a trajectory's scores; `keep` receives every episode, scored and with its advantages in `meta`.
+
+        The same arguments give the same episodes and weights, on one machine. With `resume`, goes on from the newest
+        complete checkpoint in `<out>/checkpoints` to the very weights an uninterrupted run would have reached.
+
+        Raises:
+            UserError: numbers that do not divide, nothing that can learn or be learned from, an unknown `extra`.
+        """
+        began = time.monotonic()
+        tasks = check_tasks(tasks)
+        _check(loaded, policy)
+        plan = schedule(len(tasks), self.tasks_per_step, self.steps, seed)
+        arguments = self.arguments(out, seed, report_to, temperature=getattr(policy, "temperature", 1.0))
+        flow = Flow(tasks, env, policy, limits, score, credit, seed)
+        checkpoint, notes = None, []
+        if resume:
+            checkpoint, notes = checkpoints.newest_complete(out / "checkpoints")
+            notes.append(f"Going on from {checkpoint}." if checkpoint else "No complete checkpoint: from the start.")
+        history = _fit(loaded, flow, arguments, plan, out, checkpoint, keep)
+        played = self.tasks_per_step * self.group_size * len(history)
+        return Curves(history, played, time.monotonic() - began, notes)
+
+    def arguments(self, out: Path, seed: int, report_to: Sequence[str], temperature: float = 1.0) -> GRPOConfig:
+        """TRL's form of these hyper-parameters.
+
+        Raises:
+            UserError: a step's episodes cannot be cut into equal batches; see `trl_arguments`.
+        """
+        import torch
+        from trl import GRPOConfig
+
+        cuda = torch.cuda.is_available()
+        forwards, rest = divmod(self.tasks_per_step * self.group_size, self.batch_size * processes() * self.minibatches)
+        if rest or not forwards:
+            raise UserError(
+                f"algo: {self.tasks_per_step} x {self.group_size} episodes (tasks_per_step x group_size) cannot be cut "
+                f"into batches of {self.batch_size} for {processes()} processes x {self.minibatches} minibatches.\n"
+                "Choose algo.batch_size so that the product divides the number of episodes."
+            )
+        updates = self.minibatches * self.num_iterations
+        named: dict[str, Any] = {
+            "output_dir": str(out / "checkpoints"),
+            "seed": seed,
+            "max_steps": self.steps * updates,
+            "num_generations": self.group_size,
+            "per_device_train_batch_size": self.batch_size,
+            "gradient_accumulation_steps": forwards,
+            "steps_per_generation": forwards * self.minibatches,
+            "num_iterations": self.num_iterations,
+            "shuffle_dataset": False,  # the plan is shuffled already
+            "temperature": temperature,
+            "learning_rate": self.learning_rate,
+            "lr_scheduler_type": self.schedule,
+            "warmup_steps": self.warmup if self.warmup < 1 else self.warmup * updates,
+            "weight_decay": self.weight_decay,
+            "max_grad_norm": self.max_grad_norm,
+            "loss_type": self.loss_type,
+            "importance_sampling_level": self.importance_sampling_level,
+            "epsilon": self.epsilon,
+            "epsilon_high": self.epsilon_high,
+            "beta": self.beta,
+            "max_completion_length": self.max_completion_length,
+            "use_cpu": not cuda,
+            "bf16": cuda if self.bf16 is None else self.bf16,
+            "gradient_checkpointing": cuda if self.gradient_checkpointing is None else self.gradient_checkpointing,
+            "logging_steps": updates,
+            "save_strategy": "steps",
+            "save_steps": self.save_steps * updates,  # only between steps can a run be resumed exactly
+            "save_total_limit": self.save_total_limit,
+            "report_to": list(report_to) or "none",
+            "disable_tqdm": True,
+        }
+        return trl_arguments(GRPOConfig, "grpo", named, self.extra)
+
+
+def _check(loaded: Loaded, policy: Policy) -> None:
+    if not hasattr(policy, "attach"):
+        raise UserError(f"rl learns from what its own model does: policy=local, not {type(policy).__name__}.")
+    if not getattr(policy, "temperature", 1.0) > 0:
+        raise UserError("policy.temperature=0 always does the same, so that a group cannot differ: take 1.0.")
+    if not any(parameter.requires_grad for parameter in loaded.model.parameters()):
+        raise UserError("No weight of the model is trainable: set model.lora.r above 0, or do not quantize.")
+
+
+def _fit(
+    loaded: Loaded,
+    flow: Flow,
+    arguments: GRPOConfig,
+    plan: list[list[int]],
+    out: Path,
+    checkpoint: Path | None,
+    keep: Callable[[Trajectory], None] | None,
+) -> list[dict[str, float]]:
+    from agenttrain.trainer.callbacks import Seal, Watch
+    from agenttrain.trainer.seam import FlowTrainer
+
+    with Watch("Training", out / "metrics.jsonl", shown=("success", "reward")) as watch:
+        trainer = FlowTrainer(flow, loaded, arguments, plan, keep, callbacks=[watch, Seal()])
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.save(out / "model")
+    return [dict(row) for row in trainer.state.log_history if "success" in row]
+
+
+def processes() -> int:
+    """How many `torchrun` started; each plays and trains its share of a step's episodes."""
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -1,0 +1,230 @@
+"""Trajectories, advantages -> TRL's GRPOTrainer. Every private touch of it is in this file.
+
+TRL 1.16 calls `rollout_func` for the episodes of a step and its own reward and advantage code for the rest; its loss
+takes one advantage per token "to support subclasses". So our loop plays the episodes, and the advantages TRL computed
+are replaced by those of `credit`, before rows are shuffled and split (tests/trainer/test_seam.py holds the contract).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from datasets import Dataset
+from transformers import PrinterCallback, TrainerCallback
+from trl import GRPOConfig, GRPOTrainer
+
+from agenttrain import watch
+from agenttrain.model.loaded import Loaded
+from agenttrain.trainer.episodes import Flow, check_episodes, figures, light
+from agenttrain.trainer.tokens import IGNORED, Tokens, label_trajectory, widen
+from agenttrain.types import FAILED_BY_US, Trajectory
+
+NO_SIGNAL = 5
+"""Steps in a row in which no episode had an advantage, after which a warning is due."""
+
+_log = logging.getLogger(__name__)
+
+Rows = dict[str, Any]
+"""What TRL trains on: tensors whose first dimension is the row, and a few scalars."""
+
+
+class FlowTrainer(GRPOTrainer):
+    """GRPO whose episodes, rewards and advantages come from a `Flow`."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        loaded: Loaded,
+        args: GRPOConfig,
+        plan: Sequence[Sequence[int]],
+        keep: Callable[[Trajectory], None] | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+    ) -> None:
+        """`plan` has the numbers of each step's tasks; `keep` receives each of this process's episodes, scored and with
+        its advantages in `meta`."""
+        self.flow, self.chat, self._keep = flow, loaded.chat, keep
+        self._inputs: list[dict[str, Any]] = []
+        self._episodes: list[Trajectory] = []
+        self._tokens: list[Tokens] = []
+        self._silent_steps = 0
+        rows = [{"prompt": flow.tasks[n].id, "task": n, "step": step} for step, ns in enumerate(plan) for n in ns]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*'rollout_func'")
+            super().__init__(
+                model=loaded.model,
+                reward_funcs=self._returns,
+                args=args,
+                train_dataset=Dataset.from_list(rows),
+                processing_class=loaded.tokenizer,
+                rollout_func=self._rollout,
+                callbacks=callbacks,
+            )
+        self.remove_callback(PrinterCallback)
+        if self.ref_model is not None:
+            # TRL reads the reference from the path the model came from, which may hold other weights than it has now.
+            self.accelerator.unwrap_model(self.ref_model).load_state_dict(self.model.state_dict())
+        logging.getLogger("trl.trainer.grpo_trainer").addFilter(_is_news)
+        flow.policy.attach(self.model, loaded.chat, loaded.name)  # type: ignore[attr-defined]
+
+    # -- what TRL calls -----------------------------------------------------------------------------------------------
+
+    def _rollout(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, list[Any]]:
+        """Play this process's rows; each episode is the prompt it opened with, and everything after as a completion."""
+        first = self.accelerator.process_index * len(self._inputs)
+        owed = [
+            self.flow.owed(row["task"], (first + place) % self.num_generations, row["step"])
+            for place, row in enumerate(self._inputs)
+        ]
+        ended: dict[tuple[str, int], Trajectory] = {}
+        with watch.progress(f"Step {self._inputs[0]['step'] + 1}", len(owed)) as bar, self.accelerator.autocast():
+            for trajectory in self.flow.play(owed):
+                ended[trajectory.task.id, trajectory.attempt] = trajectory
+                bar.advance(1)
+        self._episodes = [ended[attempt.task.id, attempt.attempt] for attempt in owed]
+        if self._step == 0:
+            check_episodes(self._episodes, self.chat)
+        self._tokens = [_trained(trajectory, self.chat.pad_id) for trajectory in self._episodes]
+        return {
+            "prompt_ids": [tokens.ids[: _opening(tokens)] for tokens in self._tokens],
+            "completion_ids": [tokens.ids[_opening(tokens) :] for tokens in self._tokens],
+            "env_mask": [[int(turn >= 0) for turn in tokens.turn[_opening(tokens) :]] for tokens in self._tokens],
+            "logprobs": [_logprobs(*pair) for pair in zip(self._episodes, self._tokens, strict=True)],
+        }
+
+    def _returns(self, prompts: list[str], **_: Any) -> list[float | None]:
+        """TRL's own view of the rewards, for its figures; None keeps an episode out of its baseline, too."""
+        return [None if t.stop in FAILED_BY_US else sum(t.turn_rewards) for t in self._episodes]
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Rows:
+        self._inputs = inputs
+        began = time.perf_counter()
+        out = super()._generate_and_score_completions(inputs)
+        seconds = time.perf_counter() - began
+        # A group may be split over processes, so each computes the credit of the whole batch and takes its own rows.
+        batch: list[Trajectory] = gather_object([light(trajectory) for trajectory in self._episodes])
+        advantages = self.flow.credit(batch)
+        first = self.accelerator.process_index * len(inputs)
+        own = advantages[first : first + len(inputs)]
+        out["advantages"] = self._padded(own).to(out["completion_ids"].device)
+        self._report(figures(batch, advantages), int(out["num_items_in_batch"]), seconds)
+        for trajectory, per_turn in zip(self._episodes, own, strict=True):
+            trajectory.meta |= {"method": "rl", "step": inputs[0]["step"], "advantages": list(map(float, per_turn))}
+            if self._keep is not None:
+                self._keep(trajectory)
+        return out
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """Micro-batches of similar length, cut to their longest row: half of a plain batch of episodes is padding."""
+        before = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        if self._buffered_inputs is before or not self.model.training:
+            return inputs
+        # Rows stay within their optimizer step; bnpo's loss is a mean within each micro-batch, so there they stay put.
+        window = self.args.gradient_accumulation_steps if self.loss_type != "bnpo" else 1
+        self._buffered_inputs = by_length(self._buffered_inputs, window)
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """TRL's figures about texts and its view of the rewards give way to ours."""
+        metrics = self._metrics["train"]
+        if seconds := metrics.pop("step_time", None):
+            metrics["train_seconds"] = [sum(seconds) - sum(metrics["rollout_seconds"])]
+        for name in [name for name in metrics if name.startswith(("rewards/", "completions/"))]:
+            del metrics[name]
+        super().log(logs, start_time)
+
+    def save(self, folder: Path) -> None:
+        """Write the trained weights and the tokenizer in Hugging Face form."""
+        if "ref" in getattr(self.model, "peft_config", {}):
+            self.model.delete_adapter("ref")  # TRL's copy of the adapter as it was, for beta > 0
+        self.save_model(str(folder))
+        (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle, and no part of a model
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """None: TRL's says "fine-tuned version of None" of a model that was built here."""
+
+    # -- parts --------------------------------------------------------------------------------------------------------
+
+    def _padded(self, advantages: Sequence[Sequence[float]]) -> torch.Tensor:
+        rows = [
+            torch.tensor(widen(per_turn, tokens)[_opening(tokens) :])
+            for per_turn, tokens in zip(advantages, self._tokens, strict=True)
+        ]
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+    def _report(self, shown: dict[str, float], sampled: int, seconds: float) -> None:
+        shown |= {"rollout_seconds": seconds, "tokens_per_second": sampled / max(seconds, 1e-9)}
+        for name, value in shown.items():
+            self._metrics["train"][name].append(value)
+        self._silent_steps = self._silent_steps + 1 if shown["advantage_std"] < 1e-9 else 0
+        if self._silent_steps == NO_SIGNAL and self.accelerator.is_main_process:
+            _log.warning(
+                "No signal: every group scored the same in the last %d steps (success %.2f), so nothing is learned. "
+                "Take easier or harder tasks, larger groups, or a reward that tells attempts apart.",
+                NO_SIGNAL,
+                shown["success"],
+            )
+
+
+def by_length(batches: list[Rows], window: int) -> list[Rows]:
+    """Sort rows by length of completion within every `window` batches, all of one size, and cut each batch to its
+    longest prompt and completion."""
+    ordered: list[Rows] = []
+    for start in range(0, len(batches), window):
+        some = batches[start : start + window]
+        size = len(some[0]["completion_mask"])
+        whole = {
+            key: torch.cat([rows[key] for rows in some]) if _is_rows(value) else value for key, value in some[0].items()
+        }
+        order = whole["completion_mask"].sum(1).argsort(stable=True)
+        for place in range(len(some)):
+            taken = order[place * size : (place + 1) * size]
+            ordered.append(_cut({key: value[taken] if _is_rows(value) else value for key, value in whole.items()}))
+    return ordered
+
+
+def _cut(rows: Rows) -> Rows:
+    width = rows["completion_mask"].shape[1]
+    longest = int(rows["completion_mask"].sum(1).max())
+    prompt = int(rows["prompt_mask"].sum(1).max())
+    cut = {}
+    for key, value in rows.items():
+        if key in ("prompt_ids", "prompt_mask"):
+            cut[key] = value[:, -prompt:]
+        else:
+            cut[key] = value[:, :longest] if _is_rows(value) and value.dim() == 2 and value.shape[1] == width else value
+    return cut
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.dim() > 0
+
+
+def _trained(trajectory: Trajectory, pad_id: int) -> Tokens:
+    """The episode's tokens; for one that says nothing about the agent, or has none, two pads without loss (TRL takes no
+    empty completion)."""
+    tokens = label_trajectory(trajectory)
+    if trajectory.stop in FAILED_BY_US or not tokens.ids:
+        return Tokens([pad_id] * 2, [IGNORED] * 2, [-1] * 2)
+    return tokens
+
+
+def _opening(tokens: Tokens) -> int:
+    """Number of tokens before the first sampled one."""
+    return next((place for place, turn in enumerate(tokens.turn) if turn >= 0), 1)
+
+
+def _logprobs(trajectory: Trajectory, tokens: Tokens) -> list[float]:
+    sampled = iter([logprob for turn in trajectory.turns for logprob in turn.action.logprobs])
+    return [next(sampled) if turn >= 0 else 0.0 for turn in tokens.turn[_opening(tokens) :]]
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return "All reward functions returned None" not in record.getMessage()
