@@ -1,6 +1,7 @@
 """Which tokens carry loss, and whether a wrong mask is caught."""
 
 import pytest
+
 from agenttrain.errors import UserError
 from agenttrain.model.tiny import Tiny
 from agenttrain.trainer.tokens import IGNORED, find_fault, label_all, label_example
@@ -161,7 +162,9 @@ def test_an_untrained_stop_token_is_caught(chat):
 
 def test_text_that_tokenizing_changes_is_caught(chat):
     stop = chat.tokenizer.decode([chat.stop_id])
-    example = Example("x", [{"role": "user", "content": "q"}, {"role": "assistant", "content": f"a{stop}b", "train": True}])
+    example = Example(
+        "x", [{"role": "user", "content": "q"}, {"role": "assistant", "content": f"a{stop}b", "train": True}]
+    )
     with pytest.raises(UserError, match="wrong mask"):
         label_all([example], chat)
 

@@ -1,0 +1,56 @@
+"""Checkpoints on disk -> the newest one that is whole.
+
+TRL resumes in silence to other weights where `optimizer.pt` or `scheduler.pt` is missing, and takes the newest folder
+unseen. So a checkpoint is sealed with the sizes of its files once all are written, and only a sealed one is resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+SEAL = "complete.json"
+"""File name -> size in bytes, of every file of the checkpoint; written last."""
+
+
+def seal(folder: Path) -> None:
+    """Declare a checkpoint complete."""
+    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder)}
+    draft = folder / f"{SEAL}.part"
+    draft.write_text(json.dumps(sizes, indent=1))
+    os.replace(draft, folder / SEAL)
+
+
+def find_fault(folder: Path) -> str | None:
+    """Why a checkpoint must not be resumed from, or None."""
+    try:
+        sizes: dict[str, int] = json.loads((folder / SEAL).read_text())
+    except FileNotFoundError:
+        return "it was not written to its end"
+    except ValueError:
+        return f"its {SEAL} is damaged"
+    for name, size in sizes.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != size:
+            return f"{name} has {path.stat().st_size} bytes instead of {size}"
+    return None
+
+
+def newest_complete(folder: Path) -> tuple[Path | None, list[str]]:
+    """The whole checkpoint of the highest step (None if there is none), and a line for each newer one passed over."""
+    skipped: list[str] = []
+    found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
+    for path in sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")), reverse=True):
+        fault = find_fault(path)
+        if fault is None:
+            return path, skipped
+        skipped.append(f"Passing over {path}: {fault}.")
+    return None, skipped
+
+
+def _files(folder: Path) -> list[Path]:
+    own = {SEAL, f"{SEAL}.part"}
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in own)

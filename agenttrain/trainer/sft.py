@@ -1,0 +1,227 @@
+"""Examples -> a checkpoint that imitates their trained turns, on TRL's SFTTrainer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from agenttrain.trainer import checkpoints
+from agenttrain.trainer.arguments import trl_arguments
+from agenttrain.trainer.tokens import Account, Overlong, Tokens, label_all
+from agenttrain.types import Example
+
+if TYPE_CHECKING:
+    from trl import SFTConfig
+
+    from agenttrain.model.loaded import Loaded
+    from agenttrain.trainer.supervised import SupervisedTrainer
+
+
+@dataclass
+class Figures:
+    """What a run reports. Losses are means over tokens with loss, in nats; None where nothing is held out."""
+
+    account: Account
+    heldout_records: int
+    heldout_before: float | None
+    heldout_after: float | None
+    train_loss: float | None
+    """Of the last logged steps."""
+    steps: int
+    seconds: float
+    """Wall time of training and held-out losses, of this process alone if it resumed."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader should know: checkpoints passed over, where training went on from."""
+
+
+@dataclass(frozen=True)
+class Sft:
+    """Supervised fine-tuning; `conf/algo/sft.yaml` says what each parameter means."""
+
+    epochs: float = 3.0
+    max_steps: int | None = None
+    learning_rate: float = 2e-5
+    schedule: str = "cosine"
+    warmup: float = 0.03
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    batch_size: int = 8
+    gradient_accumulation: int = 1
+    max_length: int = 4096
+    overlong: Overlong = "turn"
+    packing: Literal[False, "bfd"] = False
+    group_by_length: bool = True
+    bf16: bool | None = None
+    gradient_checkpointing: bool | None = None
+    heldout: float = 0.1
+    eval_steps: int | None = None
+    logging_steps: int = 10
+    save_steps: int | None = None
+    save_total_limit: int = 2
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def train(
+        self,
+        loaded: Loaded,
+        examples: Iterable[Example],
+        out: Path,
+        seed: int = 0,
+        resume: bool = False,
+        report_to: Sequence[str] = (),
+    ) -> Figures:
+        """Train `loaded.model` in place and write it to `<out>/model`.
+
+        `report_to` names loggers besides `<out>/metrics.jsonl`. With `resume`, goes on from the newest complete
+        checkpoint in `<out>/checkpoints` to the very weights an uninterrupted run would have reached.
+
+        Raises:
+            UserError: nothing to train, a wrong mask, an unknown name in `extra`.
+        """
+        started = time.monotonic()
+        rows, account = label_all(examples, loaded.chat, self.max_length, self.overlong)
+        train, heldout = split(rows, self.heldout, seed)
+        checkpoint, notes = None, []
+        if resume:
+            checkpoint, notes = checkpoints.newest_complete(out / "checkpoints")
+            notes.append(f"Going on from {checkpoint}." if checkpoint else "No complete checkpoint: from the start.")
+        before, after, trainer = self._fit(loaded, train, heldout, out, seed, checkpoint, report_to)
+        return Figures(
+            account=account,
+            heldout_records=len(heldout),
+            heldout_before=before,
+            heldout_after=after,
+            train_loss=next((log["loss"] for log in reversed(trainer.state.log_history) if "loss" in log), None),
+            steps=trainer.state.global_step,
+            seconds=time.monotonic() - started,
+            notes=notes,
+        )
+
+    def arguments(self, out: Path, seed: int, evaluate: bool, report_to: Sequence[str] = ()) -> SFTConfig:
+        """TRL's form of these hyper-parameters.
+
+        Raises:
+            UserError: `extra` names something that SFTConfig lacks or that has an option here; a refused value.
+        """
+        import torch
+        from trl import SFTConfig
+
+        cuda = torch.cuda.is_available()
+        named: dict[str, Any] = {
+            "output_dir": str(out / "checkpoints"),
+            "seed": seed,
+            "num_train_epochs": self.epochs,
+            "max_steps": -1 if self.max_steps is None else self.max_steps,
+            "learning_rate": self.learning_rate,
+            "lr_scheduler_type": self.schedule,
+            "warmup_steps": self.warmup,
+            "weight_decay": self.weight_decay,
+            "max_grad_norm": self.max_grad_norm,
+            "per_device_train_batch_size": self.batch_size,
+            "per_device_eval_batch_size": self.batch_size,
+            "gradient_accumulation_steps": self.gradient_accumulation,
+            # Records were cut at turns already; packing wants the length of its rows.
+            "max_length": self.max_length if self.packing else None,
+            "packing": bool(self.packing),
+            "packing_strategy": "bfd",
+            "eval_packing": False,
+            "train_sampling_strategy": "group_by_length" if self.group_by_length and not self.packing else "random",
+            "use_cpu": not cuda,
+            "bf16": cuda if self.bf16 is None else self.bf16,
+            "gradient_checkpointing": cuda if self.gradient_checkpointing is None else self.gradient_checkpointing,
+            "eval_strategy": ("epoch" if self.eval_steps is None else "steps") if evaluate else "no",
+            "eval_steps": self.eval_steps,
+            "logging_steps": self.logging_steps,
+            "save_strategy": "epoch" if self.save_steps is None else "steps",
+            "save_steps": 500 if self.save_steps is None else self.save_steps,
+            "save_total_limit": self.save_total_limit,
+            "report_to": list(report_to) or "none",
+            "disable_tqdm": True,
+        }
+        return trl_arguments(SFTConfig, "sft", named, self.extra)
+
+    def _fit(
+        self,
+        loaded: Loaded,
+        train: list[Tokens],
+        heldout: list[Tokens],
+        out: Path,
+        seed: int,
+        checkpoint: Path | None,
+        report_to: Sequence[str],
+    ) -> tuple[float | None, float | None, SupervisedTrainer]:
+        from transformers import PrinterCallback
+
+        from agenttrain.trainer.callbacks import Seal, Watch
+        from agenttrain.trainer.supervised import SupervisedTrainer, check_packing
+
+        arguments = self.arguments(out, seed, bool(heldout), report_to)
+        # Once before the first step; a resumed run finds that figure in the checkpoint's history.
+        arguments.eval_on_start = bool(heldout) and checkpoint is None
+        with Watch("Training", out / "metrics.jsonl") as watch:
+            trainer = SupervisedTrainer(
+                model=loaded.model,
+                args=arguments,
+                train_dataset=_dataset(train),
+                eval_dataset=_dataset(heldout) if heldout else None,
+                processing_class=loaded.tokenizer,
+                callbacks=[watch, Seal()],
+            )
+            trainer.remove_callback(PrinterCallback)
+            if self.packing:
+                check_packing(trainer.model, len(loaded.tokenizer))
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            losses = _heldout_losses(trainer)
+            if heldout and (not losses or losses[-1][0] != trainer.state.global_step):
+                trainer.evaluate()
+                losses = _heldout_losses(trainer)
+        trainer.save_model(str(out / "model"))
+        if trainer.is_world_process_zero():
+            (out / "model" / "training_args.bin").unlink()  # a pickle, and no part of a model
+        return (losses[0][1], losses[-1][1], trainer) if losses else (None, None, trainer)
+
+
+def split(rows: Sequence[tuple[Example, Tokens]], share: float, seed: int) -> tuple[list[Tokens], list[Tokens]]:
+    """Training and held-out sequences; about `share` of the records are held out.
+
+    Records that open with the same question stay on one side, so that another method's answer to a held-out question
+    is never trained on. Which are held out depends on seed and questions, not on the order of the file.
+    """
+    groups: dict[str, list[Tokens]] = {}
+    for example, tokens in rows:
+        groups.setdefault(_question(example), []).append(tokens)
+    ranked = sorted(groups, key=lambda question: sha256(f"{seed} {question}".encode()).digest())
+    wanted = min(max(1, round(share * len(rows))), len(rows) - 1) if share > 0 and len(groups) > 1 else 0
+    held: set[str] = set()
+    count = 0
+    for question in ranked[:-1]:
+        if count >= wanted:
+            break
+        held.add(question)
+        count += len(groups[question])
+    train = [tokens for example, tokens in rows if _question(example) not in held]
+    return train, [tokens for example, tokens in rows if _question(example) in held]
+
+
+def _question(example: Example) -> str:
+    texts = []
+    for message in example.messages:
+        if message["role"] == "assistant":
+            break
+        if message["role"] == "user":
+            texts.append(str(message.get("content")))
+    return "\n".join(texts)
+
+
+def _dataset(rows: list[Tokens]) -> Any:
+    from datasets import Dataset, disable_progress_bars
+
+    disable_progress_bars()
+    return Dataset.from_dict({"input_ids": [row.ids for row in rows], "labels": [row.labels for row in rows]})
+
+
+def _heldout_losses(trainer: SupervisedTrainer) -> list[tuple[int, float]]:
+    return [(log["step"], log["eval_loss"]) for log in trainer.state.log_history if "eval_loss" in log]
