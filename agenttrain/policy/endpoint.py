@@ -173,7 +173,7 @@ class Endpoint:
             return Action({"role": "assistant", "content": ""}, finish="length")
         if self._has_answered:
             return InfraError(text)
-        return UserError(f"{text}\nA field that it does not know is left out with 'policy.extra={{FIELD: null}}'.")
+        return UserError(f"{text}\nA field that it does not know is left out by policy.extra.FIELD=null.")
 
 
 class _Fault(InfraError):

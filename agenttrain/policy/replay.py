@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from agenttrain import store
 from agenttrain.errors import UserError
@@ -20,7 +21,7 @@ class Replay(Scripted):
     after the last recorded action ends its episode as `infra_error`.
     """
 
-    def __init__(self, path: str, strict: bool = False) -> None:
+    def __init__(self, path: Path, strict: bool = False) -> None:
         super().__init__()
         self.path, self.strict = path, strict
         self.diverged = 0
@@ -46,6 +47,9 @@ class Replay(Scripted):
         if conversation.turn and conversation.messages[-1]["role"] != "assistant":
             self._compare(self._record(conversation), conversation)
 
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {"path": str(self.path)}
+
     def _attempt(self, conversation: Conversation) -> Action | Exception:
         answer = super()._attempt(conversation)
         if isinstance(answer, Exception):
@@ -55,7 +59,7 @@ class Replay(Scripted):
     @cached_property
     def _records(self) -> dict[str, Trajectory]:
         """By conversation id; of an episode recorded twice, the later one."""
-        return {f"{record.task.id}#{record.attempt}": record for record in store.read(Path(self.path))}
+        return {f"{record.task.id}#{record.attempt}": record for record in store.read(self.path)}
 
     def _record(self, conversation: Conversation) -> Trajectory:
         try:

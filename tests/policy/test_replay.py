@@ -42,7 +42,7 @@ class Altered(Craft):
 
 def test_episodes_come_out_as_recorded_with_their_tokens(record):
     path, recorded = record
-    policy = Replay(str(path))
+    policy = Replay(path)
     assert isinstance(policy, Policy)
     played = list(rollout(attempts(Tasks(n=2), 2), Craft(), policy, LIMITS))
     assert len(played) == len(recorded) == 4
@@ -62,7 +62,7 @@ def louder(observation):
 
 
 def test_every_episode_whose_environment_answers_otherwise_is_counted_once(record, caplog):
-    policy = Replay(str(record[0]))
+    policy = Replay(record[0])
     list(rollout(attempts(Tasks(n=2)), Altered(louder), policy, LIMITS))
     assert policy.diverged == 2
     assert len(caplog.messages) == 2
@@ -73,14 +73,14 @@ def test_a_last_observation_that_differs_is_noticed_too(record):
     def louder_at_the_end(observation):
         return louder(observation) if observation.done else observation
 
-    policy = Replay(str(record[0]))
+    policy = Replay(record[0])
     list(rollout(attempts(Tasks(n=2)), Altered(louder_at_the_end), policy, LIMITS))
     assert policy.diverged == 2
 
 
 def test_strict_stops_at_the_first_difference(record):
     with pytest.raises(UserError, match=r"diverges.*after turn 0 the environment shows"):
-        list(rollout(attempts(Tasks(n=2)), Altered(louder), Replay(str(record[0]), strict=True), LIMITS))
+        list(rollout(attempts(Tasks(n=2)), Altered(louder), Replay(record[0], strict=True), LIMITS))
 
 
 def test_an_environment_that_goes_on_after_the_record_says_nothing_about_the_agent(record):
@@ -88,7 +88,7 @@ def test_an_environment_that_goes_on_after_the_record_says_nothing_about_the_age
         observation.done = False
         return observation
 
-    played = list(rollout(attempts(Tasks(n=2)), Altered(endless), Replay(str(record[0])), LIMITS))
+    played = list(rollout(attempts(Tasks(n=2)), Altered(endless), Replay(record[0]), LIMITS))
     assert {trajectory.stop for trajectory in played} == {"infra_error"}
     assert "ends after" in played[0].error
 
@@ -98,9 +98,9 @@ def test_a_task_or_attempt_that_is_not_in_the_file_is_named(record, tasks, per_t
     ids = [task.id for task in tasks]
     missing = f"attempt 0 at task '{ids[2]}'" if len(ids) == 3 else "attempt 2 at task"
     with pytest.raises(UserError, match=missing):
-        list(rollout(attempts(tasks, per_task), Craft(), Replay(str(record[0])), LIMITS))
+        list(rollout(attempts(tasks, per_task), Craft(), Replay(record[0]), LIMITS))
 
 
 def test_a_missing_file_is_found_at_the_first_task(tmp_path):
     with pytest.raises(UserError, match="No trajectory file"):
-        list(rollout(attempts(Tasks(n=1)), Craft(), Replay(str(tmp_path / "none.jsonl")), LIMITS))
+        list(rollout(attempts(Tasks(n=1)), Craft(), Replay(tmp_path / "none.jsonl"), LIMITS))
