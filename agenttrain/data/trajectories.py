@@ -1,0 +1,71 @@
+"""Trajectory files -> Example: imitate what a policy did, by its recorded tokens where there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
+
+from agenttrain.data.select import Selected
+from agenttrain.store import numbered
+from agenttrain.types import FAILED_BY_US, Example, Trajectory, Turn
+
+
+@dataclass(kw_only=True)
+class Trajectories(Selected):
+    """Episodes that ended by a fault of ours (`env_error`, `infra_error`) are always dropped.
+
+    Args:
+        skip: kinds of turns that do not train: `invalid_call` (malformed or unknown call), `tool_error` (a valid call
+            that failed), `length` (cut by the token limit).
+        recorded_tokens: use the tokens that were sampled; False renders the messages, as another tokenizer needs it.
+    """
+
+    success: bool | None = True
+    skip: Sequence[Literal["invalid_call", "tool_error", "length"]] = ("invalid_call", "length")
+    recorded_tokens: bool = True
+
+    def read(self, path: str) -> Iterator[Example | str]:
+        for number, trajectory in numbered(path):
+            if trajectory.stop in FAILED_BY_US:
+                yield f"ended by {trajectory.stop}"
+            elif not trajectory.turns:
+                yield "no turns"
+            else:
+                yield self._example(trajectory, f"{path}:{number}")
+
+    def _example(self, trajectory: Trajectory, source: str) -> Example:
+        messages = [m | {"train": False} if m["role"] == "assistant" else m for m in trajectory.messages]
+        trained = [self._trains(turn) for turn in trajectory.turns]
+        for turn, train in zip(trajectory.turns, trained, strict=True):
+            messages += [{**turn.action.message, "train": train}, *turn.observation.messages]
+        ids, mask = _tokens(trajectory.turns, trained) if self.recorded_tokens else (None, None)
+        return Example(
+            id=f"{trajectory.task.id}#{trajectory.attempt}",
+            messages=messages,
+            tools=trajectory.tools,
+            success=trajectory.success,
+            source=source,
+            ids=ids,
+            mask=mask,
+        )
+
+    def _trains(self, turn: Turn) -> bool:
+        cut, feedback = turn.action.finish == "length", turn.observation.feedback
+        reasons = [kind for kind in self.skip if (cut if kind == "length" else feedback.get(kind))]
+        self.report.untrained.update(reasons[:1])
+        return not reasons
+
+
+def _tokens(turns: list[Turn], trained: list[bool]) -> tuple[list[int] | None, list[bool] | None]:
+    """Ids of the whole episode and which of them train; (None, None) unless every turn has both halves recorded."""
+    actions = [turn.action for turn in turns]
+    if not all(action.prompt_ids and action.token_ids for action in actions):
+        return None, None
+    ids = chain.from_iterable((*action.prompt_ids, *action.token_ids) for action in actions)
+    mask = chain.from_iterable(
+        [False] * len(action.prompt_ids) + [train] * len(action.token_ids)
+        for action, train in zip(actions, trained, strict=True)
+    )
+    return list(ids), list(mask)
