@@ -83,6 +83,8 @@ def _hint(key: str, value: Any, hint: str) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, dict) and isinstance(value.get("_target_"), str):
+        return value["_target_"].rpartition(".")[2]
     text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

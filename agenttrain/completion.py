@@ -27,15 +27,13 @@ def listing(command: str, examples: list[str], config_dir: Path | None = None) -
 
 
 def typed(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Completions of one override on the command line."""
-    words = list(ctx.params.get("overrides") or [])
-    # bash splits words at "=": what it calls the incomplete word starts after it
-    prefix = ""
-    if incomplete == "=" and words:
-        prefix, incomplete = f"{words.pop()}=", ""
-    elif len(words) > 1 and words[-1] == "=":
-        words.pop()
-        prefix = f"{words.pop()}="
+    """Completions of one override on the command line.
+
+    bash splits words at "=": `credit=gi` arrives as `credit`, `=` and the incomplete `gi`, and wants `gigpo` back.
+    """
+    words = " ".join(ctx.params.get("overrides") or []).replace(" = ", "=").replace(" =", "=").split()
+    unfinished = bool(words) and (words[-1].endswith("=") or "=" not in words[-1])
+    prefix = words.pop().rstrip("=") + "=" if unfinished else ""
     try:
         found = complete(str(ctx.info_name), words, prefix + incomplete, ctx.params.get("config_dir"))
     except UserError:
@@ -44,27 +42,32 @@ def typed(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete(command: str, words: list[str], incomplete: str, config_dir: Path | None = None) -> list[str]:
-    """Candidates for `incomplete` after the overrides `words`: options behind `group=`, else groups and keys."""
+    """Candidates for `incomplete` after the overrides `words`: what can stand behind `key=`, else groups and keys."""
     where = options.folders(config_dir)
     groups = options.chosen(command, where)
-    key, equals, value = incomplete.partition("=")
-    if equals:
-        names = options.options(key, where) if key in groups else []
-        if key == options.RECIPES:
-            names = [recipe for recipe, commands in options.recipes(where).items() if command in commands]
-        opening = "[" if isinstance(groups.get(key), list) else ""
-        return [f"{key}={opening}{name}" for name in names if f"{opening}{name}".startswith(value)]
     for word in words:
         group, _, option = word.partition("=")
         if group in groups and option:
             groups[group] = option.strip("[]").split(",") if isinstance(groups[group], list) else option
     keys = options.keys(command, groups, where)
-    found = [f"{name}=" for name in (*groups, options.RECIPES, *keys) if name.startswith(incomplete)]
-    if len(found) == 1:
-        # A second candidate keeps the shell from closing the word behind "=", and shows what stands there now.
-        name = found[0][:-1]
-        found += complete(command, words, found[0], config_dir) or [f"{name}={_plain(keys.get(name))}"]
-    return found
+    names = [*groups, options.RECIPES, *keys]
+    key, equals, _ = incomplete.partition("=")
+    if not equals:
+        found = [f"{name}=" for name in names if name.startswith(incomplete)]
+        if len(found) != 1:
+            return found
+        # More than one candidate keeps the shell from closing the word behind "=".
+        key = found[0][:-1]
+    else:
+        found = []
+    if key == options.RECIPES:
+        values = [recipe for recipe, commands in options.recipes(where).items() if command in commands]
+    elif key in groups:
+        opening = "[" if isinstance(groups[key], list) else ""
+        values = [opening + option for option in options.options(key, where)]
+    else:
+        values = [_plain(keys[key])] if key in keys else []
+    return found + [f"{key}={value}" for value in values if f"{key}={value}".startswith(incomplete)]
 
 
 def _plain(value: object) -> str:

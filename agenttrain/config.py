@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -65,11 +65,10 @@ def compose(command: str, overrides: list[str], config_dir: Path | None = None, 
         choices = {k: v for k, v in config.hydra.runtime.choices.items() if not k.startswith("hydra/")}
         OmegaConf.set_struct(config, False)
         del config["hydra"]
-        values = OmegaConf.to_container(config, resolve=True)
+        values = cast(Tree, OmegaConf.to_container(config, resolve=True))
         raw = OmegaConf.to_container(config, resolve=False)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(_first_line(error)) from error
-    assert isinstance(values, dict)
     if config_dir and str(config_dir.resolve()) not in sys.path:
         sys.path.append(str(config_dir.resolve()))
     check(values, command, _packages(where, config_dir), complete)

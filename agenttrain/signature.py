@@ -207,7 +207,20 @@ def _fits_name(value: Any, name: str, module: str) -> bool:
     place, node = _define(module, name)
     match node:
         case ast.ClassDef():
-            return isinstance(value, dict) and "_target_" in value
+            return isinstance(value, dict) and _is_a(value.get("_target_"), place, node)
         case ast.Assign(value=alias) | ast.AnnAssign(value=ast.expr() as alias):
             return _fits(value, alias, place)
     return True
+
+
+def _is_a(target: Any, module: str, cls: ast.ClassDef) -> bool:
+    """Whether a target makes a `cls`. A protocol, or a function as target, cannot be judged from the source."""
+    if not isinstance(target, str):
+        return False
+    place, node = _define(*target.rpartition(".")[::2])
+    if not isinstance(node, ast.ClassDef) or any("Protocol" in ast.unparse(base) for base in cls.bases):
+        return True
+    bases = [_define(place, base.id) for base in node.bases if isinstance(base, ast.Name)]
+    return (place, node.name) == (module, cls.name) or any(
+        isinstance(base, ast.ClassDef) and _is_a(f"{where}.{base.name}", module, cls) for where, base in bases
+    )

@@ -61,7 +61,7 @@ def expand(command: str, overrides: list[str], config_dir: Path | None) -> list[
     for number, texts in enumerate(product(*choices)):
         values = config.compose(command, list(texts), config_dir).values
         point = [text for text, options in zip(texts, choices, strict=True) if len(options) > 1]
-        name = re.sub(r"[^\w.-]+", "-", "_".join([str(number), *point]))[:80]
+        name = re.sub(r"[^\w.-]+", "-", f"{number}-" + "_".join(point)).rstrip("-")[:80]
         out = Path(values["out"]) / name
         run_folder.check(out, values["resume"])
         kept = [text for text in texts if not text.startswith("out=")]
