@@ -67,6 +67,36 @@ _configured("rl", "Train by reinforcement: the policy acts, is scored, and learn
 _configured("eval", "Measure a policy: success with its interval, turns, invalid calls, truncations.")
 
 
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A run's folder, a trajectory file, or a data file.")],
+    overrides: Overrides = None,
+    data: Annotated[str | None, typer.Option(help="Option of the group data that reads the file.")] = None,
+    model: Annotated[str | None, typer.Option(help="Whose tokens: tiny, a folder, or a name on the hub.")] = None,
+    n: Annotated[int, typer.Option("-n", help="Records to show; the masks of all are checked.")] = 3,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Show what sft would train, token by token, and check every mask."""
+    with plain_faults():
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        from agenttrain.commands.inspect import inspect
+
+        raise typer.Exit(inspect(path, data, model, n, overrides or [], config_dir))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Folders of eval or eval.json files: [label=]path.")],
+    to: Annotated[Literal["first", "previous"], typer.Option(help="What each run is compared with.")] = "first",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare runs of eval, paired by task."""
+    with plain_faults():
+        from agenttrain.commands.compare import compare
+
+        compare(runs, to, as_json)
+
+
 def run(command: str, overrides: list[str], config_dir: Path | None, cfg: str | None, dry_run: bool) -> None:
     """Compose, check, build, and call one command.
 
@@ -90,9 +120,9 @@ def run(command: str, overrides: list[str], config_dir: Path | None, cfg: str | 
         plain = {k: v for k, v in composed.shown.items() if k != "_target_" and not isinstance(v, dict)}
         figures = composed.choices | plain
         _say(f"agenttrain {command} would run with\n" + "\n".join(f"  {k:<10} {v}" for k, v in figures.items()))
-        return
-    with run_folder.opened(out, composed.yaml()):
-        call()
+    else:
+        with run_folder.opened(out, composed.yaml()):
+            call()
 
 
 def _set_threads(threads: int | None) -> None:

@@ -34,8 +34,9 @@ def typed(ctx: typer.Context, incomplete: str) -> list[str]:
     words = " ".join(ctx.params.get("overrides") or []).replace(" = ", "=").replace(" =", "=").split()
     unfinished = bool(words) and (words[-1].endswith("=") or "=" not in words[-1])
     prefix = words.pop().rstrip("=") + "=" if unfinished else ""
+    command = ctx.info_name if ctx.info_name in options.COMMANDS else "sft"  # inspect takes overrides of sft
     try:
-        found = complete(str(ctx.info_name), words, prefix + incomplete, ctx.params.get("config_dir"))
+        found = complete(command, words, prefix + incomplete, ctx.params.get("config_dir"))
     except UserError:
         return []
     return [candidate.removeprefix(prefix) for candidate in found]

@@ -166,7 +166,9 @@ _SCALARS: dict[str, tuple[type, ...]] = {
     "int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "Path": (str,),
     "list": (list,), "tuple": (list,), "dict": (dict,), "None": (type(None),),
 }  # fmt: skip
-_LISTS = {"list", "List", "tuple", "Sequence", "Iterable", "Collection", "set", "frozenset"}
+_LISTS = {"list", "tuple", "set", "frozenset", "Sequence", "Iterable", "Collection"}
+_ABSTRACT = {"Sequence", "Iterable", "Collection", "Mapping"}
+"""What an object of any class may be too, not only a list or dict of the YAML."""
 
 
 def _fits(value: Any, hint: ast.expr | None, module: str) -> bool:
@@ -190,9 +192,11 @@ def _fits_generic(value: Any, head: str, items: list[ast.expr], module: str) -> 
         return any(value == option and type(value) is type(option) for option in map(ast.literal_eval, items))
     if head in ("Optional", "Union"):
         return (head == "Optional" and value is None) or any(_fits(value, item, module) for item in items)
+    if head in _ABSTRACT and isinstance(value, dict) and "_target_" in value:
+        return True
     if head in _LISTS:
         return isinstance(value, list) and all(_fits(element, items[0], module) for element in value)
-    if head in ("dict", "Dict", "Mapping"):
+    if head in ("dict", "Mapping"):
         return isinstance(value, dict) and "_target_" not in value and all(
             _fits(key, items[0], module) and _fits(element, items[1], module) for key, element in value.items()
         )  # fmt: skip
