@@ -186,7 +186,7 @@ class MetricsFile:
     """JSON Lines of figures, `{"time": ..., "step": ..., name: number or null}`, appended by rank 0 alone.
 
     The file survives a resume: the first `write` of a process, at step s, removes what an earlier process had written
-    of s and of later steps, since this process is about to write it again.
+    of later steps, and of s under the same names, since this process writes it again.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -1,0 +1,140 @@
+"""`eval.json` of several runs -> which of them differ, by how much, and what could not have been seen."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+from agenttrain.errors import UserError
+from agenttrain.eval.report import SCHEMA, Evaluation, print_table, rate_text
+from agenttrain.eval.statistics import Difference, holm, paired_difference
+
+
+def compare(runs: list[str], to: Literal["first", "previous"] = "first", as_json: bool = False) -> None:
+    """Print the success of each run and the differences, paired by task, to the first run or to the previous one.
+
+    With more than two runs the p-values are adjusted for the number of comparisons (Holm).
+
+    Args:
+        runs: folders of `agenttrain eval` or `eval.json` files, each with a label if wanted: `label=path`.
+        as_json: print one JSON object instead of tables.
+
+    Raises:
+        UserError: fewer than two runs, a path that holds no evaluation, or evaluations on different tasks.
+    """
+    if len(runs) < 2:
+        raise UserError("compare needs at least two runs: agenttrain compare runs/eval-sft runs/eval-rl")
+    loaded = dict(_load(run) for run in runs)
+    if len(loaded) < len(runs):
+        raise UserError("two runs have the same label; give each its own: label=path")
+    _check_same_tasks(loaded)
+    for line in _unequal_conditions(loaded):
+        print(f"agenttrain: mind that {line}", file=sys.stderr)
+    labels = list(loaded)
+    pairs = [(labels[0], label) for label in labels[1:]] if to == "first" else list(pairwise(labels))
+    found = [paired_difference(loaded[a]["results"], loaded[b]["results"]) for a, b in pairs]
+    adjusted = holm([difference.p for difference in found])
+    differences = {pair: replace(difference, p=p) for pair, difference, p in zip(pairs, found, adjusted, strict=True)}
+    if as_json:
+        print(json.dumps(_as_json(loaded, differences), indent=1))
+    else:
+        _tell(loaded, differences)
+
+
+def _load(run: str) -> tuple[str, Evaluation]:
+    """Label and content."""
+    label, separator, place = run.partition("=")
+    if not separator or Path(run).exists():
+        label, place = run, run
+    path = Path(place) / "eval.json" if Path(place).is_dir() else Path(place)
+    try:
+        evaluation = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(f"no evaluation at {path}; `agenttrain eval` writes one into its out folder") from None
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON ({error})") from None
+    schema = evaluation.get("schema") if isinstance(evaluation, dict) else None
+    if schema != SCHEMA:
+        raise UserError(f"{path}: schema is {schema!r}; this version reads {SCHEMA!r}")
+    return label, evaluation
+
+
+def _check_same_tasks(loaded: dict[str, Evaluation]) -> None:
+    (first, reference), *others = loaded.items()
+    for label, evaluation in others:
+        if (evaluation["env"], evaluation["task_set"]) != (reference["env"], reference["task_set"]):
+            raise UserError(
+                f"{first} and {label} were evaluated on different tasks: "
+                f"{_tasks(reference)} and {_tasks(evaluation)}.\n"
+                "Run agenttrain eval with the same env=... and task=... for both."
+            )
+        if not reference["results"].keys() & evaluation["results"].keys():
+            raise UserError(f"{first} and {label} have no task in common that both could play")
+
+
+def _unequal_conditions(loaded: dict[str, Evaluation]) -> list[str]:
+    """Settings of environment and rollout that are not the same in all runs."""
+    known = {label: dict(_flat("", run.get("conditions") or {})) for label, run in loaded.items()}
+    lines = []
+    for key in sorted({key for settings in known.values() for key in settings}):
+        values = {label: settings[key] for label, settings in known.items() if key in settings}
+        if len({json.dumps(value) for value in values.values()}) > 1:
+            lines.append(f"{key} is {', '.join(f'{value} in {label}' for label, value in values.items())}")
+    return lines
+
+
+def _flat(prefix: str, node: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _flat(f"{prefix}.{key}".lstrip("."), value)
+    else:
+        yield prefix, node
+
+
+def _tasks(evaluation: Evaluation) -> str:
+    return f"{evaluation['tasks']} of {evaluation['env']} (set {evaluation['task_set'][:6]})"
+
+
+def _tell(loaded: dict[str, Evaluation], differences: dict[tuple[str, str], Difference]) -> None:
+    runs = [
+        (label, rate_text(run["success"]), f"{run['episodes']['tasks_judged']}", f"{run['episodes']['judged']}")
+        for label, run in loaded.items()
+    ]
+    print_table(("run", "success (95 % interval)", "tasks", "episodes"), runs)
+    lines = [
+        (
+            f"{b} - {a}",
+            f"{_points(d.value)} ({_points(d.low)} to {_points(d.high)})",
+            f"{d.p:.2g}",
+            f"{d.rose} / {d.fell}",
+            f"{100 * d.detectable:.1f}",
+            _verdict(b, d),
+        )
+        for (a, b), d in differences.items()
+    ]
+    print()
+    p = "p (Holm)" if len(differences) > 1 else "p"
+    print_table(("paired by task", "points (95 % interval)", p, "tasks up / down", "detectable", "verdict"), lines)
+    print("\ndetectable: the smallest true difference, in points, that such a comparison finds about four times in five.")
+
+
+def _verdict(second: str, difference: Difference) -> str:
+    if not difference.clear:
+        return "no clear difference"
+    return f"{second} is {'better' if difference.value > 0 else 'worse'}"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}"
+
+
+def _as_json(loaded: dict[str, Evaluation], differences: dict[tuple[str, str], Difference]) -> dict[str, Any]:
+    return {
+        "runs": {label: {"success": run["success"], **run["episodes"]} for label, run in loaded.items()},
+        "differences": [{"first": a, "second": b, **asdict(d), "clear": d.clear} for (a, b), d in differences.items()],
+    }
