@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from agenttrain.errors import UserError
 from agenttrain.types import (
     Action,
     Conversation,
@@ -34,9 +35,9 @@ from agenttrain.types import (
 class Limits:
     """How long and how often anything may be tried."""
 
-    max_turns: int = 40
+    max_turns: int = 64
     """Turns of an episode; beyond them it stops as `max_turns`."""
-    max_tokens: int = 128
+    max_tokens: int = 64
     """Tokens of one action; a longer one is cut and the episode stops as `max_tokens`."""
     malformed: int = 4
     """Malformed actions in a row that end an episode as `parse_error`."""
@@ -85,7 +86,8 @@ def rollout(
     Closing the generator early (or Ctrl-C) closes every open episode.
 
     Raises:
-        UserError: the policy cannot act at all as configured; anything else a policy answers with but `InfraError`.
+        UserError: policy or environment cannot work at all as configured.
+        Exception: whatever else a policy answers with, but `InfraError`: a bug of ours is not an episode's failure.
     """
     yield from _Loop(env, policy, limits or Limits()).run(iter(owed))
 
@@ -166,6 +168,8 @@ class _Loop:
         for live, answer in self.threads.results(wait=self._until_deadline() if idle else 0.0):
             if self.live.get(live.conversation) is not live:
                 continue  # given up meanwhile
+            if isinstance(answer, UserError):
+                raise answer
             if isinstance(answer, InfraError):
                 self._retry(live, answer)
             elif isinstance(answer, BaseException):
@@ -298,11 +302,12 @@ class _Threads:
         self.work: queue.SimpleQueue[tuple[_Live | None, Callable[[], Any]] | None] = queue.SimpleQueue()
         self.done: queue.SimpleQueue[tuple[_Live | None, Any]] = queue.SimpleQueue()
         self.lock = threading.Lock()
-        self.idle = self.count = self.busy = 0
+        self.count = self.busy = self.closing = 0
 
     def run(self, live: _Live | None, call: Callable[[], Any]) -> None:
         with self.lock:
             self.busy += 1
+            self.closing += live is None
             if self.busy > self.count:
                 self.count += 1
                 threading.Thread(target=self._serve, name="environment", daemon=True).start()
@@ -324,9 +329,9 @@ class _Threads:
                 return ready
 
     def close(self) -> None:
-        """Give running calls (mostly `close` of episodes) a moment, then leave."""
+        """Give episodes that are being closed a moment, then leave; a call that hangs is not waited for."""
         deadline = time.monotonic() + 5.0
-        while self.busy and time.monotonic() < deadline:
+        while self.closing and time.monotonic() < deadline:
             time.sleep(0.001)
         for _ in range(self.count):
             self.work.put(None)
@@ -340,4 +345,5 @@ class _Threads:
                 answer = error
             with self.lock:
                 self.busy -= 1
+                self.closing -= live is None
             self.done.put((live, answer))

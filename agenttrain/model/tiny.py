@@ -23,15 +23,15 @@ TOKENIZER = Path(__file__).parent / "tiny_tokenizer"
 class Tiny:
     """A Qwen3 with random weights, seeded."""
 
-    layers: int = 4
+    layers: int = 2
     hidden: int = 192
     """Width of the residual stream."""
     heads: int = 6
     """Query heads, of `head_dim` each."""
-    kv_heads: int = 2
+    kv_heads: int = 3
     """Key and value heads, shared by groups of query heads."""
     head_dim: int = 32
-    intermediate: int = 512
+    intermediate: int = 480
     """Width of the feed-forward layers."""
     context: int = 8192
     """Longest sequence, in tokens."""

@@ -1,0 +1,167 @@
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from agenttrain.errors import UserError
+from agenttrain.model.tiny import Tiny
+from agenttrain.policy.local import Local, sample
+from agenttrain.rollout import Limits, attempts, rollout
+from agenttrain.types import Observation, Task
+
+
+class Echo:
+    """Answers with texts of ragged length, some slowly, for six turns."""
+
+    def __init__(self, slow=0.0):
+        self.slow = slow
+
+    def episode(self, task, seed):
+        return EchoEpisode(self.slow, task)
+
+
+class EchoEpisode:
+    tools = [{"type": "function", "function": {"name": "say", "parameters": {"type": "object", "properties": {}}}}]
+
+    def __init__(self, slow, task):
+        self.slow, self.task, self.count = slow, task, 0
+
+    def start(self):
+        return self.task.messages
+
+    def step(self, action):
+        self.count += 1
+        time.sleep(self.slow * ((len(self.task.id) + self.count * 7) % 3))
+        text = f"{self.task.id} " * ((self.count * 5 + len(self.task.id)) % 7)
+        return Observation([{"role": "user", "content": text}], done=self.count == 6)
+
+    def close(self):
+        pass
+
+
+TASKS = [Task("ab" * i, [{"role": "user", "content": "Speak. " * i}]) for i in range(1, 8)]
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    torch.set_num_threads(1)
+    loaded = Tiny(layers=2, hidden=64, heads=2, kv_heads=1, intermediate=128).load()
+    # A random model almost never says its stop token; here one in four tokens ends an action, so turns are ragged.
+    loaded.chat.stop_ids = frozenset(range(0, 4096, 4))
+    return loaded
+
+
+def play(tiny, env=None, per_task=3, **options):
+    policy = Local(**options)
+    policy.attach(tiny.model, tiny.chat)
+    done = list(rollout(attempts(TASKS, per_task), env or Echo(), policy, Limits(max_tokens=40, malformed=9)))
+    assert len(policy.free) == policy.slots
+    assert not policy.speakers
+    return {(t.task.id, t.attempt): t for t in done}
+
+
+def sampled(trajectories):
+    return {key: [turn.action.token_ids for turn in t.turns] for key, t in trajectories.items()}
+
+
+def sequence(trajectory):
+    """All tokens, and for each whether it was sampled, its log-prob and entropy as recorded."""
+    ids, mask, logprobs, entropies = [], [], [], []
+    for turn in trajectory.turns:
+        action = turn.action
+        ids += action.prompt_ids + action.token_ids
+        blank = [0.0] * len(action.prompt_ids)
+        mask += [False] * len(action.prompt_ids) + [True] * len(action.token_ids)
+        logprobs += blank + action.logprobs
+        entropies += blank + action.entropies
+    return torch.tensor(ids), torch.tensor(mask), torch.tensor(logprobs), torch.tensor(entropies)
+
+
+@pytest.mark.parametrize(("temperature", "slots"), [(1.0, 64), (0.7, 5)])
+def test_logprobs_and_entropies_are_those_of_a_plain_forward_pass(tiny, temperature, slots):
+    trajectories = play(tiny, temperature=temperature, slots=slots)
+    lengths = {len(turn.action.token_ids) for t in trajectories.values() for turn in t.turns}
+    assert len(lengths) > 5, "turns must be ragged for this test to say anything"
+    for trajectory in trajectories.values():
+        ids, mask, logprobs, entropies = sequence(trajectory)
+        with torch.no_grad():
+            reference = (tiny.model(ids[None]).logits[0, :-1].float() / temperature).log_softmax(-1)
+        expected = reference.gather(-1, ids[1:, None])[:, 0]
+        assert torch.allclose(expected[mask[1:]], logprobs[1:][mask[1:]], atol=1e-4)
+        entropy = -(reference.exp() * reference).sum(-1)
+        assert torch.allclose(entropy[mask[1:]], entropies[1:][mask[1:]], atol=1e-3)
+
+
+def test_greedy_decoding_equals_transformers_generate(tiny):
+    trajectories = play(tiny, temperature=0.0, per_task=1)
+    for trajectory in trajectories.values():
+        action = trajectory.turns[0].action
+        expected = tiny.model.generate(
+            torch.tensor([action.prompt_ids]), max_new_tokens=len(action.token_ids), do_sample=False, eos_token_id=None
+        )[0, len(action.prompt_ids) :]
+        assert action.token_ids == expected.tolist()
+
+
+def test_sampling_does_not_depend_on_who_is_served_beside_or_on_the_order_of_answers(tiny):
+    expected = sampled(play(tiny, slots=64))
+    assert sampled(play(tiny, slots=3)) == expected
+    assert sampled(play(tiny, Echo(slow=0.01), slots=64)) == expected
+    attempts_of_one = {tuple(map(tuple, ids)) for (task, _), ids in expected.items() if task == "ab"}
+    assert len(attempts_of_one) == 3, "attempts at one task must differ"
+
+
+def test_prompts_extend_what_was_said_before(tiny):
+    chat = tiny.chat
+    for trajectory in play(tiny).values():
+        assert trajectory.turns[0].action.prompt_ids == chat.open(trajectory.messages, trajectory.tools)
+        for before, turn in zip(trajectory.turns, trajectory.turns[1:], strict=False):
+            assert turn.action.prompt_ids == chat.extend(before.observation.messages)
+
+
+def test_a_conversation_that_outgrows_the_context_ends_as_max_tokens(tiny):
+    trajectories = play(tiny, context=48)
+    assert {t.stop for t in trajectories.values()} == {"max_tokens"}
+    assert all(len(sequence(t)[0]) <= 49 for t in trajectories.values() if t.turns[-1].action.token_ids)
+
+
+def test_the_model_acts_with_the_weights_it_has_now(tiny):
+    policy = Local(temperature=0.0)
+    policy.attach(tiny.model, tiny.chat)
+    first = next(rollout(attempts(TASKS[:1]), Echo(), policy)).turns[0].action.token_ids
+    with torch.no_grad():
+        tiny.model.model.norm.weight.neg_()
+    try:
+        second = next(rollout(attempts(TASKS[:1]), Echo(), policy)).turns[0].action.token_ids
+    finally:
+        with torch.no_grad():
+            tiny.model.model.norm.weight.neg_()
+    assert first != second
+
+
+def test_inverse_cdf_draws_each_token_as_often_as_its_probability():
+    logits = torch.tensor([[2.0, 0.0, -1.0, -torch.inf]]).repeat(20000, 1)
+    tokens, logprobs, _ = sample(logits, np.random.default_rng(0).random(20000), 1.0, 1.0)
+    expected = torch.tensor([2.0, 0.0, -1.0]).softmax(0)
+    share = np.bincount(tokens, minlength=4) / 20000
+    assert share[3] == 0
+    assert np.allclose(share[:3], expected.numpy(), atol=0.012)
+    assert logprobs[0] == pytest.approx(float(expected[tokens[0]].log()), abs=1e-5)
+
+
+def test_top_p_keeps_the_smallest_nucleus_and_renormalises():
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log().repeat(4000, 1)
+    tokens, logprobs, entropies = sample(logits, np.random.default_rng(0).random(4000), 1.0, 0.7)
+    assert set(tokens) == {0, 1}
+    assert logprobs[tokens.index(1)] == pytest.approx(np.log(0.3 / 0.8), abs=1e-5)
+    assert entropies[0] == pytest.approx(-(0.625 * np.log(0.625) + 0.375 * np.log(0.375)), abs=1e-5)
+
+
+def test_a_draw_at_the_very_end_takes_the_last_possible_token():
+    logits = torch.tensor([[0.0, 0.0, -torch.inf]])
+    assert sample(logits, np.array([1 - 2**-53]), 1.0, 1.0)[0] == [1]
+
+
+def test_without_a_model_it_says_what_to_set():
+    with pytest.raises(UserError, match=r"model\.path"):
+        list(rollout(attempts(TASKS[:1]), Echo(), Local()))
