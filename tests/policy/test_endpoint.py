@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -13,11 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from agenttrain.env.tools import Call, answer, read_call
 from agenttrain.errors import UserError
 from agenttrain.model.tiny import Tiny
 from agenttrain.policy.endpoint import Endpoint
 from agenttrain.rollout import Limits, attempts, rollout
-from agenttrain.types import Action, Conversation, InfraError, Observation, Policy, Task
+from agenttrain.types import Conversation, InfraError, Observation, Policy, Task
 
 LOOKUP = {"type": "function", "function": {"name": "lookup", "description": "", "parameters": {"type": "object"}}}
 
@@ -298,58 +298,88 @@ def test_no_more_than_concurrency_requests_are_under_way(serve):
 # -- a real server ----------------------------------------------------------------------------------------------------
 
 
-class Chat:
-    """Answers twice, whatever is said; the second answer ends the episode."""
+class Drawer:
+    """Tells what lies under a key; saying so ends the episode."""
 
     def __init__(self, task):
-        self.task, self.steps = task, 0
-        self.tools = [LOOKUP]
+        self.task, self.tools = task, [LOOKUP]
 
     def start(self):
         return self.task.messages
 
     def step(self, action):
-        self.steps += 1
-        done = self.steps == 2
-        return Observation([{"role": "user", "content": "And?"}], done=done, feedback={"success": True} if done else {})
+        call = read_call(action, self.tools)
+        if isinstance(call, Call):
+            return Observation([answer(call, self.task.data[call.arguments["key"]])])
+        return Observation([], done=True, feedback={"success": action["content"] == self.task.answer})
 
     def close(self):
         pass
 
 
-class ChatEnv:
+class Drawers:
     def episode(self, task, seed):
-        return Chat(task)
+        return Drawer(task)
+
+
+def opening(key):
+    return [{"role": "user", "content": f"Find {key}."}]
+
+
+def save_model(folder, keys):
+    """A tiny model that has learnt by heart to look a key up and to say what it was told."""
+    import torch
+
+    torch.manual_seed(0)
+    loaded = Tiny(layers=1, hidden=64, heads=2, kv_heads=1, head_dim=32, intermediate=128).load(trainable=True)
+    chat, rows = loaded.chat, []
+    for key, value in keys.items():
+        function = {"name": "lookup", "arguments": {"key": key}}
+        call = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": function}]}
+        parts = [
+            (chat.open(opening(key), [LOOKUP]), False),
+            (chat.reply(call), True),
+            (chat.extend([{"role": "tool", "name": "lookup", "content": value}]), False),
+            (chat.reply({"role": "assistant", "content": value}), True),
+        ]
+        ids = [token for part, _ in parts for token in part]
+        rows.append((ids, [token if sampled else -100 for part, sampled in parts for token in part]))
+    ids, labels = (torch.tensor(column) for column in zip(*rows, strict=True))
+    optimizer = torch.optim.AdamW(loaded.model.train().parameters(), lr=5e-3)
+    for _ in range(80):
+        loaded.model(input_ids=ids, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    loaded.save(folder)
 
 
 @pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("fastapi", "uvicorn"))), reason="needs pip install transformers[serving]"
 )
-def test_conversations_with_transformers_serve(tmp_path):
-    Tiny(layers=1, hidden=32, heads=2, kv_heads=1, head_dim=16, intermediate=32).build(tmp_path)
+def test_tool_calls_with_transformers_serve_several_conversations_at_once(tmp_path):
+    keys = {"a": "7", "b": "3", "c": "5", "d": "2"}
+    tasks = [Task(key, opening(key), answer=value, data=keys) for key, value in keys.items()]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(tmp_path), "--port", str(port)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", "--port", str(port), "--device", "cpu"]
     with open(tmp_path / "log", "w") as log:
-        server = subprocess.Popen([*command, "--device", "cpu"], stdout=log, stderr=log, env=environment)
+        server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
+        save_model(tmp_path / "model", keys)  # while the server starts: it loads a model when one is asked for
         _await_health(f"http://127.0.0.1:{port}/health", server, tmp_path / "log")
-        tasks = [Task(str(n), [{"role": "user", "content": f"Say {n}."}]) for n in range(4)]
-        policy = Endpoint(str(tmp_path), f"http://127.0.0.1:{port}/v1", max_tokens=6, timeout=20, retries=1)
-        played = list(rollout(attempts(tasks), ChatEnv(), policy, Limits(retries=0)))
+        policy = Endpoint(
+            str(tmp_path / "model"), f"http://127.0.0.1:{port}/v1", temperature=0.0, timeout=60, retries=1
+        )
+        played = list(rollout(attempts(tasks), Drawers(), policy, Limits(retries=0)))
     finally:
         server.terminate()
         server.wait(10)
-    assert len(played) == 4
-    # A model of random weights talks until it is cut, or says its stop token by chance: both are ends of the agent's.
-    assert {trajectory.stop for trajectory in played} <= {"done", "max_tokens"}, [t.error for t in played]
+    assert [(t.stop, t.error, len(t.turns), t.success) for t in played] == [("done", None, 2, True)] * 4
     for trajectory in played:
-        for turn in trajectory.turns:
-            assert isinstance(turn.action, Action)
-            assert turn.action.usage["prompt_tokens"] > 0
-            assert 0 < turn.action.usage["completion_tokens"] <= 6
+        (call,) = trajectory.turns[0].action.message["tool_calls"]
+        assert call["function"] == {"name": "lookup", "arguments": {"key": trajectory.task.id}}
+        assert all(turn.action.usage["completion_tokens"] > 0 for turn in trajectory.turns)
 
 
 def _await_health(url, server, log):
