@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from pathlib import Path
 
+from agenttrain.commands.summary import summarize
+from agenttrain.data.select import Selected
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import Model
 from agenttrain.trainer.sft import Figures, Sft
-from agenttrain.types import Examples
 from agenttrain.watch import duration
 
 
 def sft(
     model: Model,
-    data: Examples,
+    data: Selected,
     algo: Sft,
     out: Path,
     seed: int = 0,
@@ -36,19 +36,18 @@ def sft(
     loaded = model.load(out, trainable=True)
     figures = algo.train(loaded, examples, out, seed, resume, report_to or [])
     if os.environ.get("RANK", "0") == "0":
-        _tell(out, loaded.name, facts(data, figures), figures.notes)
+        summarize(out, loaded.name, "supervised fine-tuning on recorded turns", facts(data, figures), figures.notes)
 
 
-def facts(data: Examples, figures: Figures) -> dict[str, str]:
+def facts(data: Selected, figures: Figures) -> dict[str, str]:
     """What a reader wants to know of a run, in order: records, tokens, losses, time."""
-    account, read = figures.account, getattr(data, "report", None)
-    dropped = Counter(account.dropped) + (read.dropped if read else Counter())
-    untrained = read.untrained if read else Counter()
-    known: dict[str, str] = {"records in": f"{read.records if read else account.records}"}
+    account, read = figures.account, data.report
+    dropped = read.dropped + account.dropped
+    known = {"records in": f"{read.records}"}
     known |= {"records kept": f"{account.kept} (held out: {figures.heldout_records})"}
     known |= {f"records dropped, {reason}": f"{count}" for reason, count in dropped.most_common() if count}
-    known |= {f"turns without loss, {reason}": f"{count}" for reason, count in untrained.most_common() if count}
-    known |= {"records truncated": f"{account.truncated}, for {account.lost} tokens with loss"}
+    known |= {f"turns without loss, {reason}": f"{count}" for reason, count in read.untrained.most_common() if count}
+    known |= {"records truncated": f"{account.truncated}", "tokens with loss cut off": f"{account.lost}"}
     share = account.trained / account.tokens
     known |= {"tokens": f"{account.tokens}, of which {account.trained} ({share:.0%}) with loss"}
     if figures.heldout_before is not None:
@@ -57,25 +56,3 @@ def facts(data: Examples, figures: Figures) -> dict[str, str]:
     if figures.train_loss is not None:
         known |= {"training loss at the end": f"{figures.train_loss:.4f}"}
     return known | {"steps": f"{figures.steps}", "time": duration(figures.seconds)}
-
-
-def _tell(out: Path, base: str, known: dict[str, str], notes: list[str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from agenttrain.model.card import write_card
-
-    write_card(out / "model", base, "supervised fine-tuning on recorded turns", known)
-    rows = "".join(f"| {name} | {value} |\n" for name, value in known.items())
-    text = f"# Supervised fine-tuning of {base}\n\n| | |\n|---|---|\n{rows}\n" + "".join(f"{note}\n" for note in notes)
-    (out / "report.md").write_text(text, encoding="utf-8")
-
-    table = Table(title=f"Supervised fine-tuning of {base}", show_header=False, title_justify="left")
-    for name, value in known.items():
-        table.add_row(name, value)
-    for name, path in {"report": "report.md", "figures": "metrics.jsonl", "model": "model"}.items():
-        table.add_row(name, str(out / path))
-    console = Console()
-    for note in notes:
-        console.print(note)
-    console.print(table)

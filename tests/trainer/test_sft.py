@@ -132,24 +132,34 @@ def test_a_resumed_run_ends_in_the_weights_of_an_uninterrupted_one(tmp_path, opt
     stops = sorted(int(path.name.split("-")[1]) for path in (whole / "checkpoints").glob("checkpoint-*"))
     left = stops[-2]  # in the last epoch but one or later, and not at an epoch's end
     shutil.copytree(whole / "checkpoints" / f"checkpoint-{left}", killed / "checkpoints" / f"checkpoint-{left}")
+    shutil.copy(whole / "metrics.jsonl", killed / "metrics.jsonl")
     figures = Sft(**settings).train(model.load(killed, trainable=True), examples, killed, seed=1, resume=True)
     assert figures.notes == [f"Going on from {killed / 'checkpoints' / f'checkpoint-{left}'}."]
     assert (figures.steps, figures.heldout_before) == (full.steps, full.heldout_before)
     assert_same_weights(whole / "model", killed / "model")
     assert figures.heldout_after == full.heldout_after
+    assert losses(killed) == losses(whole)
+
+
+def losses(out):
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [(row["step"], row.get("loss"), row.get("heldout_loss")) for row in rows]
 
 
 def test_a_damaged_checkpoint_is_passed_over(tmp_path):
     examples = [example(n) for n in range(6)]
-    algo = Sft(max_steps=6, batch_size=2, save_steps=2, save_total_limit=3, heldout=0.0)
+    algo = Sft(max_steps=8, batch_size=2, save_steps=2, save_total_limit=4, heldout=0.0)
     algo.train(small().load(trainable=True), examples, tmp_path)
     expected = weights(tmp_path / "model")
-    (tmp_path / "checkpoints/checkpoint-6/optimizer.pt").unlink()
+    (tmp_path / "checkpoints/checkpoint-8/optimizer.pt").unlink()
+    with (tmp_path / "checkpoints/checkpoint-6/model.safetensors").open("rb+") as file:
+        file.truncate(1000)
     (tmp_path / "checkpoints/checkpoint-4/complete.json").unlink()
     figures = algo.train(small().load(trainable=True), examples, tmp_path, resume=True)
     assert "optimizer.pt is missing" in figures.notes[0]
-    assert "not written to its end" in figures.notes[1]
-    assert figures.notes[2].endswith("checkpoint-2.")
+    assert "model.safetensors has 1000 bytes" in figures.notes[1]
+    assert "not written to its end" in figures.notes[2]
+    assert figures.notes[3].endswith("checkpoint-2.")
     assert all(torch.equal(weights(tmp_path / "model")[name], value) for name, value in expected.items())
 
 

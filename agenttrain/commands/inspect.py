@@ -1,0 +1,153 @@
+"""`agenttrain inspect`: what `sft` would train, token by token, and whether every mask is right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agenttrain import config, store
+from agenttrain.errors import UserError
+from agenttrain.trainer.tokens import IGNORED, Tokens, find_fault, label_all, label_example
+from agenttrain.types import Example, Trajectory
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from agenttrain.model.chat import Chat
+
+STYLES = {"loss": "bold green", "no loss": "yellow", "shown": "dim"}
+"""Of tokens with loss, sampled ones without, and those the model is only shown."""
+MARKS = {"loss": ("[[", "]]"), "no loss": ("((", "))"), "shown": ("", "")}
+"""Around them where there is no terminal."""
+
+
+def inspect(
+    path: Path,
+    data: str | None = None,
+    model: str | None = None,
+    n: int = 3,
+    overrides: Sequence[str] = (),
+    config_dir: Path | None = None,
+) -> int:
+    """Show the first `n` records of a data file, trajectory file or run folder, and check the masks of all.
+
+    Args:
+        data: option of the group `data` that reads the file; None for trajectories.
+        model: whose tokens: `tiny`, a folder or a name on the hub; None for the run's own model, or else `tiny`.
+        overrides: further overrides of `sft`, such as `algo.max_length=512`.
+        config_dir: a folder with options and recipes of one's own.
+
+    Returns:
+        1 if training on this would stop with a fault, else 0.
+
+    Raises:
+        UserError: no such file, or it cannot be read.
+    """
+    from rich.console import Console
+
+    file = path / "trajectories.jsonl" if path.is_dir() else path
+    chosen = _choose(file, data, overrides)
+    options = config.compose("sft", chosen, config_dir).call().keywords
+    algo, source = options["algo"], options["data"]
+    examples = list(source)
+    chat = _chat(model or (str(path / "model") if (path / "model").is_dir() else "tiny"))
+    trajectories = dict(store.numbered(file)) if "data=trajectories" in chosen else {}
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    _legend(console)
+    for example in examples[:n]:
+        number = example.source.rpartition(":")[2]
+        trajectory = trajectories.get(int(number)) if number.isdigit() else None
+        _show(console, example, label_example(example, chat, algo.max_length, algo.overlong), chat, trajectory)
+    try:
+        _, account = label_all(examples, chat, algo.max_length, algo.overlong)
+    except UserError as fault:
+        console.print(f"Fault: {fault}", style="bold red")
+        return 1
+    read = source.report
+    dropped = "".join(f", {count} dropped ({why})" for why, count in (read.dropped + account.dropped).most_common())
+    console.print(
+        f"\nAll masks are right. {read.records} records: {account.kept} kept, {account.truncated} of them truncated"
+        f"{dropped}; {account.tokens} tokens, {account.trained} with loss."
+    )
+    return 0
+
+
+def _choose(file: Path, data: str | None, overrides: Sequence[str]) -> list[str]:
+    """Overrides of `sft` that read `file`."""
+    named = any(override.startswith(("data=", "conf=")) for override in overrides)
+    if data is None and not named:
+        if not _holds_trajectories(file):
+            raise UserError(f"{file} holds no trajectories. Say what it is: --data chat, fireact or sharegpt.")
+        data = "trajectories"
+    chosen = [f"data={data}"] if data else []
+    # Of a run, failed episodes are worth a look too.
+    chosen += ["data.success=null"] if data == "trajectories" else []
+    quoted = str(file).replace("'", "\\'")
+    return [*chosen, *overrides, f"data.path='{quoted}'"]
+
+
+def _holds_trajectories(file: Path) -> bool:
+    try:
+        with file.open(encoding="utf-8") as lines:
+            record = json.loads(lines.readline())
+    except OSError as error:
+        raise UserError(f"Cannot read {file}: {error.strerror}.") from None
+    except ValueError:
+        return False
+    return isinstance(record, dict) and record.get("schema") == store.SCHEMA
+
+
+def _chat(model: str) -> Chat:
+    """The chat of a model whose weights are not needed."""
+    from transformers import AutoTokenizer
+
+    from agenttrain.model.chat import Chat
+    from agenttrain.model.tiny import TOKENIZER
+
+    try:
+        return Chat(AutoTokenizer.from_pretrained(TOKENIZER if model == "tiny" else model))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--model {model}: no tokenizer there ({str(error).strip().splitlines()[0]}).") from None
+
+
+def _show(console: Console, example: Example, tokens: Tokens, chat: Chat, trajectory: Trajectory | None) -> None:
+    cut = f", {tokens.lost} cut off" if tokens.lost else ""
+    outcome = {True: ", succeeded", False: ", failed", None: ""}[example.success]
+    counts = f"{len(tokens.ids)} tokens, {tokens.trained} with loss{cut}{outcome}"
+    console.print(f"\n=== {example.source or example.id}: {counts}", style="bold")
+    for turn, kind, ids in _segments(tokens):
+        console.print(f"--- turn {turn}{_values(trajectory, turn)}" if turn >= 0 else "--- shown", style="blue")
+        left, right = ("", "") if console.is_terminal else MARKS[kind]
+        console.print(f"{left}{chat.tokenizer.decode(ids)}{right}", style=STYLES[kind])
+    if fault := find_fault(example, tokens, chat):
+        console.print(f"Fault: {fault}", style="bold red")
+
+
+def _segments(tokens: Tokens) -> Iterator[tuple[int, str, list[int]]]:
+    """Neighbouring tokens of one turn and kind: (turn or -1, kind, ids)."""
+
+    def key(row: tuple[int, int, int]) -> tuple[int, str]:
+        _, label, turn = row
+        return turn, "loss" if label != IGNORED else "shown" if turn < 0 else "no loss"
+
+    for (turn, kind), rows in groupby(zip(tokens.ids, tokens.labels, tokens.turn, strict=True), key):
+        yield turn, kind, [token for token, _, _ in rows]
+
+
+def _values(trajectory: Trajectory | None, turn: int) -> str:
+    """Scores and advantage of a turn, where there are any."""
+    if trajectory is None:
+        return ""
+    place = turn - sum(message["role"] == "assistant" for message in trajectory.messages)
+    scores = trajectory.scores | {"advantage": trajectory.meta.get("advantages") or []}
+    return "".join(f", {name} {values[place]:.3g}" for name, values in scores.items() if 0 <= place < len(values))
+
+
+def _legend(console: Console) -> None:
+    for kind, style in STYLES.items():
+        left, right = ("", "") if console.is_terminal else MARKS[kind]
+        console.print(f"{left}{kind}{right} ", style=style, end="")
+    console.print()
