@@ -55,6 +55,7 @@ class FlowTrainer(GRPOTrainer):
         self._tokens: list[Tokens] = []
         self._silent_steps = 0
         rows = [{"prompt": flow.tasks[n].id, "task": n, "step": step} for step, ns in enumerate(plan) for n in ns]
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")  # TRL asks transformers the old way
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*'rollout_func'")
             super().__init__(

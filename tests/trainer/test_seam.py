@@ -1,0 +1,247 @@
+"""The contract with TRL: what we replace, what must stay as it is, and that the numbers agree."""
+
+import logging
+
+import pytest
+import torch
+from transformers import TrainerCallback
+from trl import GRPOTrainer
+
+from agenttrain.credit.gigpo import Gigpo
+from agenttrain.credit.grpo import Grpo as GrpoCredit
+from agenttrain.credit.turn import Turn
+from agenttrain.errors import UserError
+from agenttrain.trainer import seam
+from agenttrain.trainer.episodes import schedule
+from agenttrain.trainer.grpo import Grpo
+from agenttrain.trainer.seam import FlowTrainer
+
+from .letters import Game, flow, small
+
+LOSSES = ("grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def trainer(tmp_path, credit=None, lora=0, env=None, callbacks=None, **options) -> FlowTrainer:
+    options = {"steps": 2, "tasks_per_step": 4, "group_size": 4, "batch_size": 8, "max_grad_norm": 1e9} | options
+    algo = Grpo(**options, learning_rate=1e-3)
+    loaded = small(lora).load(trainable=True)
+    plan = schedule(4, algo.tasks_per_step, algo.steps, seed=0)
+    arguments = algo.arguments(tmp_path, 0, (), temperature=1.0)
+    return FlowTrainer(flow(loaded, credit or GrpoCredit(), env), loaded, arguments, plan, callbacks=callbacks)
+
+
+def generate(some: FlowTrainer) -> dict:
+    """One step's rows, before they are shuffled and split."""
+    some.current_gradient_accumulation_steps = some.args.gradient_accumulation_steps
+    some.model.train()
+    return some._generate_and_score_completions(next(iter(some.get_train_dataloader())))
+
+
+@pytest.fixture
+def theirs(monkeypatch):
+    """The advantages that TRL computed, of every step, before ours took their place."""
+    seen = []
+    original = GRPOTrainer._generate_and_score_completions
+
+    def spy(self, inputs):
+        out = original(self, inputs)
+        seen.append(out["advantages"].clone())
+        return out
+
+    monkeypatch.setattr(GRPOTrainer, "_generate_and_score_completions", spy)
+    return seen
+
+
+def test_rows_are_what_trl_expects(tmp_path):
+    some = trainer(tmp_path, credit=Gigpo())
+    rows = generate(some)
+    size = rows["completion_ids"].shape
+    assert size[0] == 16
+    for key in ("completion_mask", "tool_mask", "advantages", "sampling_per_token_logps"):
+        assert rows[key].shape == size, key
+    sampled = rows["completion_mask"] * rows["tool_mask"]
+    assert (rows["advantages"] * (1 - sampled)).abs().max() == 0, "advantages stand on sampled tokens alone"
+    for row, episode in enumerate(some._episodes):
+        ids = [token for turn in episode.turns for token in turn.action.token_ids]
+        assert rows["completion_ids"][row][sampled[row].bool()].tolist() == ids, "what is trained is what was sampled"
+        given = episode.meta["advantages"]
+        per_token = [a for a, turn in zip(given, episode.turns, strict=True) for _ in turn.action.token_ids]
+        assert rows["advantages"][row][sampled[row].bool()].tolist() == pytest.approx(per_token)
+
+
+def test_a_group_starts_from_one_state_and_another_step_from_another(tmp_path):
+    some = trainer(tmp_path)
+    attempts = [some.flow.owed(0, attempt, step) for step in (0, 1) for attempt in (0, 1)]
+    assert attempts[0].seed == attempts[1].seed != attempts[2].seed == attempts[3].seed
+    generate(some)
+    first = {t.task.id: t for t in some._episodes}
+    assert all(t.messages == first[t.task.id].messages for t in some._episodes)
+    assert len({str([u.action.token_ids for u in t.turns]) for t in some._episodes}) > 8, "attempts sample differently"
+
+
+@pytest.mark.parametrize("lora", [0, 4])
+def test_grpo_equals_the_advantages_of_trl(tmp_path, theirs, lora):
+    """Live batches, with episodes that failed around the agent and a group of which one is left."""
+    failing = frozenset({("t0", 0), ("t1", 0), ("t1", 1), ("t1", 2)})
+    ours = []
+    some = trainer(tmp_path, lora=lora, env=Game(failing))
+    some._keep = ours.append
+    some.train()
+    assert len(ours) == 32
+    assert {t.stop for t in ours} >= {"done", "infra_error"}
+    expected = torch.cat(theirs).tolist()
+    for episode, advantage in zip(ours, expected, strict=True):
+        assert episode.meta["advantages"] == pytest.approx([advantage] * len(episode.turns), abs=1e-6)
+    assert max(map(abs, expected)) > 0.5
+
+
+@pytest.mark.parametrize("lora", [0, 4])
+def test_sampled_log_probs_are_the_trainers(tmp_path, lora):
+    some = trainer(tmp_path, lora=lora)
+    rows = generate(some)
+    mask = (rows["completion_mask"] * rows["tool_mask"]).bool()
+    with torch.no_grad():
+        logprobs, _, _ = some._get_per_token_logps_and_entropies(
+            some.model,
+            torch.cat([rows["prompt_ids"], rows["completion_ids"]], dim=1),
+            torch.cat([rows["prompt_mask"], rows["completion_mask"]], dim=1),
+            rows["completion_ids"].shape[1],
+        )
+    assert (logprobs - rows["sampling_per_token_logps"])[mask].abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("level", ["token", "sequence"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_one_advantage_per_token_or_per_row_is_the_same_loss(tmp_path, generated, loss, level):
+    some, rows = generated
+    some.loss_type, some.importance_sampling_level = loss, level
+    per_row = torch.linspace(-1, 1, 16)
+    one = some._compute_loss(some.model, rows | {"advantages": per_row})
+    many = some._compute_loss(some.model, rows | {"advantages": per_row[:, None].expand(rows["completion_ids"].shape)})
+    assert one.item() == pytest.approx(many.item(), rel=1e-5)
+    other = some._compute_loss(some.model, rows | {"advantages": per_row.flip(0)})
+    assert other.item() != pytest.approx(one.item(), rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    """A trainer and one step's rows, as an older policy sampled them."""
+    some = trainer(tmp_path_factory.mktemp("seam"))
+    rows = generate(some)
+    noise = torch.randn(rows["completion_ids"].shape, generator=torch.Generator().manual_seed(0))
+    return some, rows | {"old_per_token_logps": rows["sampling_per_token_logps"] + 0.1 * noise}
+
+
+class Gradient(TrainerCallback):
+    """Keeps the gradient of the first optimizer step."""
+
+    def __init__(self):
+        self.first = None
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **_):
+        if self.first is None:
+            self.first = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).clone()
+
+
+def gradient(tmp_path, **options) -> torch.Tensor:
+    seen = Gradient()
+    trainer(tmp_path, credit=Turn(), steps=1, callbacks=[seen], **options).train()
+    return seen.first
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss != "bnpo"])
+def test_the_gradient_does_not_depend_on_the_size_of_micro_batches(tmp_path, loss):
+    whole = gradient(tmp_path / "a", batch_size=16, loss_type=loss)
+    parts = gradient(tmp_path / "b", batch_size=4, loss_type=loss)
+    assert whole.abs().max() > 0
+    assert torch.allclose(whole, parts, rtol=1e-3, atol=1e-6 * whole.abs().max().item())
+
+
+@pytest.mark.parametrize("loss", ["dapo", "bnpo"])
+def test_sorting_and_cutting_rows_changes_no_gradient(tmp_path, monkeypatch, loss):
+    cut = gradient(tmp_path / "a", batch_size=4, loss_type=loss)
+    monkeypatch.setattr(seam, "by_length", lambda batches, window: batches)
+    assert torch.allclose(cut, gradient(tmp_path / "b", batch_size=4, loss_type=loss), rtol=1e-3, atol=1e-7)
+
+
+def test_by_length_sorts_within_an_optimizer_step_and_cuts():
+    def rows(*lengths):
+        mask = torch.tensor([[1] * length + [0] * (9 - length) for length in lengths])
+        return {"prompt_ids": mask, "prompt_mask": torch.ones(2, 1), "completion_mask": mask, "total": torch.tensor(7)}
+
+    batches = seam.by_length([rows(5, 1), rows(2, 6), rows(9, 3), rows(4, 8)], window=2)
+    assert [batch["completion_mask"].sum(1).tolist() for batch in batches] == [[1, 2], [5, 6], [3, 4], [8, 9]]
+    assert [batch["completion_mask"].shape[1] for batch in batches] == [2, 6, 4, 9]
+    assert [batch["prompt_ids"].shape[1] for batch in batches] == [1] * 4
+    assert all(batch["total"] == 7 for batch in batches)
+
+
+def test_what_we_failed_is_not_trained_on(tmp_path):
+    some = trainer(tmp_path, env=Game(frozenset({("t2", n) for n in range(4)})))
+    rows = generate(some)
+    failed = [t.stop == "infra_error" for t in some._episodes]
+    assert 1 <= sum(failed) <= 4, "games that end in their first turn do not break down"
+    sampled = (rows["completion_mask"] * rows["tool_mask"]).sum(1)
+    assert [int(n) == 0 for n in sampled] == failed
+    assert some._metrics["train"]["failed_by_us"] == [sum(failed)]
+    assert torch.isfinite(some._compute_loss(some.model, rows))
+
+
+def test_a_first_step_in_which_nothing_could_be_played_is_an_error(tmp_path):
+    class Broken(Game):
+        def episode(self, task, seed):
+            raise OSError("no display")
+
+    with pytest.raises(UserError, match=r"None of the 16 episodes.*no display"):
+        generate(trainer(tmp_path, env=Broken()))
+
+
+def test_history_that_was_rendered_again_is_an_error(tmp_path):
+    some = trainer(tmp_path)
+    played = some.flow.play
+
+    def changed(owed):
+        for trajectory in played(owed):
+            if len(trajectory.turns) > 1:
+                trajectory.turns[1].action.prompt_ids[0] += 1
+            yield trajectory
+
+    some.flow.play = changed
+    with pytest.raises(UserError, match=r"Turn 1 of .* other tokens than its messages"):
+        generate(some)
+
+
+def test_steps_without_signal_are_said_once(tmp_path, caplog):
+    some = trainer(tmp_path, steps=seam.NO_SIGNAL + 2)
+    some.flow.score = lambda trajectory: trajectory  # no scores, so every return is 0
+    with caplog.at_level(logging.WARNING, logger=seam.__name__):
+        some.train()
+    assert [record.message[:10] for record in caplog.records if record.name == seam.__name__] == ["No signal:"]
+
+
+def test_figures_of_a_step_reach_the_log(tmp_path):
+    some = trainer(tmp_path)
+    some.train()
+    row = some.state.log_history[0]
+    assert {
+        "success",
+        "reward",
+        "reward/a",
+        "turns",
+        "invalid_calls",
+        "tool_errors",
+        "truncated",
+        "failed_by_us",
+    } <= set(row)
+    assert {"groups_without_variance", "advantage_std", "entropy", "rollout_seconds", "train_seconds"} <= set(row)
+    assert not any(name.startswith(("completions/", "rewards/")) for name in row)
+    assert row["reward"] == pytest.approx(row["reward/a"])
+    assert row["train_seconds"] > 0
