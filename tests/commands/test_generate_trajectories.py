@@ -1,4 +1,5 @@
 import errno
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -63,11 +64,11 @@ def test_every_attempt_is_written_and_summed_up(tmp_path, capsys):
     assert all(t.success for t in trajectories)
     mean = sum(len(t.turns) for t in trajectories) / 8
     shown, report = capsys.readouterr().out, (tmp_path / "run/report.md").read_text()
-    for text in ("1.000 (8 of 8 episodes", f"{mean:.1f} mean", "done 8"):
-        assert text in shown
-        assert text in report
+    for name, figure in {"success": "100.0 %", "turns per episode": f"{mean:.1f}", "stops": "done 8"}.items():
+        assert re.search(rf"{name}.* {re.escape(figure)}", shown)
+        assert re.search(rf"{name}.* {re.escape(figure)}", report)
     assert str(tmp_path / "run/trajectories.jsonl") in shown
-    assert "CraftExpert" in report
+    assert "CraftExpert (error 0.0) in craft: 4 tasks, 2 attempts each." in report
 
 
 def test_equal_seeds_give_equal_episodes(tmp_path):
@@ -86,7 +87,7 @@ def test_what_an_interrupted_run_wrote_is_kept_and_the_rest_is_played_on_resume(
         generate(tmp_path, policy=Failing(after(3), KeyboardInterrupt()), rollout=one_by_one)
     before = list(store.read(tmp_path / "trajectories.jsonl"))
     assert len(before) == 3
-    assert "3 episodes are in" in capsys.readouterr().err
+    assert "resume=true plays the rest" in capsys.readouterr().err
     trajectories = generate(tmp_path, resume=True)
     assert trajectories[:3] == before
     assert Counter(keys(trajectories)) == Counter((task.id, attempt) for task in Tasks(n=4) for attempt in (0, 1))
@@ -96,12 +97,13 @@ def test_what_an_interrupted_run_wrote_is_kept_and_the_rest_is_played_on_resume(
 def test_an_episode_that_failed_around_the_agent_is_owed_and_not_held_against_it(tmp_path, capsys):
     generate(tmp_path, policy=Failing(lambda conversation: conversation.id.endswith("#1")))
     shown = capsys.readouterr().out
-    assert "1.000 (4 of 4 episodes" in shown
+    assert re.search("success.* 100.0 %", shown)
     assert "done 4, infra_error 4" in shown
+    assert "4 of 8 episodes failed through no fault of the agent" in shown
     assert "server is down" in (tmp_path / "report.md").read_text()
     trajectories = generate(tmp_path, resume=True)
     assert len(trajectories) == 12  # the failures stay on disk
-    assert "1.000 (8 of 8 episodes" in capsys.readouterr().out
+    assert "done 8\n" in capsys.readouterr().out
 
 
 def test_a_run_of_nothing_but_failures_ends_with_code_1_and_the_first_error(tmp_path):
@@ -113,10 +115,11 @@ def test_a_run_of_nothing_but_failures_ends_with_code_1_and_the_first_error(tmp_
 
 def test_another_run_is_not_continued_in_the_same_file(tmp_path):
     before = generate(tmp_path)
-    with pytest.raises(UserError, match="another seed"):
-        generate(tmp_path, resume=True, seed=1)
-    with pytest.raises(UserError, match="other content"):
-        generate(tmp_path, resume=True, task=[replace(task, messages=task.messages[1:]) for task in Tasks(n=4)])
+    for changed in ({"seed": 1}, {"task": [replace(task, messages=task.messages[1:]) for task in Tasks(n=4)]}):
+        with pytest.raises(UserError, match="cannot resume"):
+            generate(tmp_path, resume=True, **changed)
+    with pytest.raises(UserError, match="holds an earlier run"):
+        generate(tmp_path)
     assert list(store.read(tmp_path / "trajectories.jsonl")) == before
 
 
@@ -125,10 +128,10 @@ def test_a_run_that_cannot_begin_leaves_nothing_and_one_that_must_stop_says_how_
     with pytest.raises(UserError):
         generate(tmp_path, policy=Failing(error=refused))
     assert not list(tmp_path.iterdir())
-    assert "episodes are in" not in capsys.readouterr().err
+    assert "resume=true" not in capsys.readouterr().err
     with pytest.raises(UserError):
         generate(tmp_path, policy=Failing(after(2), refused), rollout=one_by_one)
-    assert "2 episodes are in" in capsys.readouterr().err
+    assert "resume=true plays the rest" in capsys.readouterr().err
 
 
 def test_an_empty_task_set_is_refused_before_anything_is_written(tmp_path):
@@ -148,7 +151,7 @@ def test_a_full_disk_tells_how_to_go_on(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(store.Writer, "write", fill)
     with pytest.raises(OSError, match="No space left"):
         generate(tmp_path)
-    assert "2 episodes are in" in capsys.readouterr().err
+    assert "resume=true plays the rest" in capsys.readouterr().err
     monkeypatch.undo()
     assert len(generate(tmp_path, resume=True)) == 8
 
