@@ -107,9 +107,10 @@ def _line(trajectory: Trajectory, config: Path) -> bytes:
 
 def _checked(record: Any, where: str) -> Trajectory:
     schema = record.get("schema") if isinstance(record, dict) else None
+    if schema is None:
+        raise UserError(f"{where}: no trajectory. Other forms are read by data=chat, data=sharegpt and data=fireact.")
     if schema != SCHEMA:
-        hint = " Other forms are read by data=chat, data=sharegpt and data=fireact." if schema is None else ""
-        raise UserError(f"{where}: schema is {schema!r}; this version reads {SCHEMA!r}.{hint}")
+        raise UserError(f"{where}: schema is {schema!r}; this version reads {SCHEMA!r}.")
     try:
         return from_record(record)
     except KeyError as error:

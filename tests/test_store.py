@@ -2,12 +2,13 @@ import json
 import logging
 import struct
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from agenttrain import store
 from agenttrain.errors import UserError
-from agenttrain.trajectory_record import task_hash
+from agenttrain.trajectory_record import from_record, task_hash, to_record
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
 
 
@@ -90,6 +91,12 @@ def test_the_line_tells_what_trains_and_keeps_the_answer_apart(tmp_path):
     assert len(line["config_hash"]) == 16
 
 
+def test_the_line_in_the_documentation_is_one():
+    text = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+    line = json.loads(text.split("```json\n")[1].split("```")[0])
+    assert to_record(from_record(line)) == {key: value for key, value in line.items() if key != "id"}
+
+
 def test_a_torn_last_line_is_set_aside_and_owed_again(tmp_path, caplog):
     path = tmp_path / "t.jsonl"
     for attempt in range(3):
@@ -131,8 +138,8 @@ def test_a_line_that_fails_to_be_written_leaves_the_file_whole(tmp_path, monkeyp
     [
         ("{broken}", r"t.jsonl:2: not JSON"),
         ('{"schema": "agenttrain.trajectory/99"}', r"t.jsonl:2: schema is 'agenttrain.trajectory/99'"),
-        ('{"messages": []}', r"t.jsonl:2: schema is None.*data=chat"),
-        ("[]", r"t.jsonl:2: schema is None"),
+        ('{"messages": []}', r"t.jsonl:2: no trajectory.*data=chat"),
+        ("[]", r"t.jsonl:2: no trajectory"),
         ('{"schema": "agenttrain.trajectory/1"}', r"t.jsonl:2: the trajectory lacks the key 'hidden'"),
         ('{"schema": "agenttrain.trajectory/1", "hidden": 1, "turns": 1}', r"t.jsonl:2: the trajectory is malformed"),
     ],

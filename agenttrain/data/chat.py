@@ -96,8 +96,8 @@ def _message(place: str, message: Any) -> Message:
 def _text(place: str, content: Any) -> str:
     """Text, or OpenAI's list of parts if all of them are text."""
     parts = content if isinstance(content, list) else [{"text": content or ""}]
-    texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
-    if not all(isinstance(text, str) for text in texts):
+    texts = [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+    if len(texts) < len(parts):
         raise UserError(f"{place}: expected a message's content as text; images and other parts are not supported.")
     return "".join(texts)
 

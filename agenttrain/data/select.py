@@ -125,7 +125,8 @@ def find_fault(messages: Sequence[Message]) -> str | None:
 def choose_turns(example: Example, turns: Literal["all", "last"] | int) -> None:
     """Of the messages that train, leave the flag to those chosen, and `mask` to their tokens."""
     trained = [message for message in example.messages if message.get("train")]
-    chosen = range(len(trained))[{"all": slice(None), "last": slice(-1, None)}.get(turns) or slice(turns)]
+    first = len(trained) - 1 if turns == "last" else 0
+    chosen = range(first, turns if isinstance(turns, int) else len(trained))
     for number, message in enumerate(trained):
         message["train"] = number in chosen
     if example.mask is not None:
