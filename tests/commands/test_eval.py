@@ -1,0 +1,115 @@
+import json
+
+import pytest
+
+from agenttrain.commands.eval import eval
+from agenttrain.env.craft import Craft as Env
+from agenttrain.errors import UserError
+from agenttrain.model.tiny import Tiny
+from agenttrain.policy.craft_expert import CraftExpert
+from agenttrain.policy.local import Local
+from agenttrain.rollout import Limits
+from agenttrain.store import read
+from agenttrain.task.craft import Craft as Tasks
+from agenttrain.types import InfraError
+
+LIMITS = Limits(retries=0)
+
+
+def evaluated(out, policy=None, env=None, n=6, model=None, **options):
+    out.mkdir(exist_ok=True)
+    policy = policy or CraftExpert(error=0.3)
+    eval(model or Tiny(), Tasks("heldout", n=n), env or Env(), policy, LIMITS, out, **options)
+    return json.loads((out / "eval.json").read_text())
+
+
+class Down(CraftExpert):
+    """An endpoint that refuses every request, or every request about some of the tasks."""
+
+    def __init__(self, tasks=""):
+        super().__init__(error=0.3)
+        self._tasks = tasks
+
+    def act(self, conversation):
+        if self._tasks in conversation.id:
+            raise InfraError("connection refused")
+        return super().act(conversation)
+
+    def describe(self):
+        return CraftExpert(error=0.3).describe()
+
+
+def test_an_evaluation_leaves_episodes_figures_and_a_report(tmp_path, capsys):
+    found = evaluated(tmp_path / "run", attempts=2)
+    episodes = list(read(tmp_path / "run" / "trajectories.jsonl"))
+    assert len(episodes) == 12
+    won = {(t.task.id, t.attempt): t.success for t in episodes}
+    assert found["results"] == {task: [won[task, 0], won[task, 1]] for task, _ in sorted(won)}
+    assert (found["tasks"], found["attempts"], found["env"], found["seed"]) == (6, 2, "craft", 0)
+    assert found["policy"] == {"name": "CraftExpert", "error": 0.3}
+    assert found["versions"]["python"]
+    assert (tmp_path / "run" / "report.md").read_text().startswith("# ")
+    (row,) = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert row["success"] == found["success"]["value"]
+    shown = capsys.readouterr()
+    assert "success (95 % interval)" in shown.out
+    assert "evaluation: 12/12 episodes" in shown.err
+
+
+def test_the_task_set_is_known_by_its_content(tmp_path):
+    one, same, other = (evaluated(tmp_path / name, n=n) for name, n in (("a", 3), ("b", 3), ("c", 4)))
+    assert one["task_set"] == same["task_set"] != other["task_set"]
+
+
+def test_conditions_come_from_the_runs_own_configuration(tmp_path):
+    (tmp_path / "config.yaml").write_text("env: {slack: 1.25}\nrollout: {max_turns: 40}\nout: x\n")
+    assert evaluated(tmp_path)["conditions"] == {"env": {"slack": 1.25}, "rollout": {"max_turns": 40}}
+
+
+def test_the_model_that_is_measured_is_the_configured_one(tmp_path):
+    policy = Local(temperature=0.0, slots=4, context=512)
+    found = evaluated(tmp_path, policy, n=2, model=Tiny(seed=3))
+    assert found["policy"] == {"name": "tiny-3", "temperature": 0.0, "top_p": 1.0}
+    assert found["figures"]["tokens"] > 0
+
+
+def test_a_failing_server_is_counted_apart_and_its_tasks_are_played_again_on_resume(tmp_path, capsys):
+    tasks = [task.id for task in Tasks("heldout", n=6)]
+    partial = evaluated(tmp_path, Down(tasks[0]))
+    assert partial["stops"]["infra_error"] == 1
+    assert tasks[0] not in partial["results"]
+    assert "1 of 6 episodes failed through no fault of the agent" in capsys.readouterr().out
+    whole = evaluated(tmp_path, resume=True)
+    assert "evaluation: 1/1 episodes" in capsys.readouterr().err  # nothing else was played again
+    assert len(whole["results"]) == 6
+    assert "infra_error" not in whole["stops"]
+
+
+def test_a_run_in_which_only_the_server_failed_ends_with_code_1_and_the_error(tmp_path):
+    with pytest.raises(SystemExit, match=r"every episode failed .*connection refused"):
+        evaluated(tmp_path, Down())
+    assert not (tmp_path / "eval.json").exists()
+
+
+def test_success_below_the_demanded_one_ends_with_a_message_after_everything_is_written(tmp_path):
+    with pytest.raises(SystemExit, match=r"below min_success=0\.999"):
+        evaluated(tmp_path, CraftExpert(error=1.0), min_success=0.999)
+    success = json.loads((tmp_path / "eval.json").read_text())["success"]["value"]
+    evaluated(tmp_path, CraftExpert(error=1.0), resume=True, min_success=success)  # reached: no exit
+
+
+def test_another_policy_cannot_resume_an_evaluation(tmp_path):
+    evaluated(tmp_path)
+    with pytest.raises(UserError, match="were played by"):
+        evaluated(tmp_path, CraftExpert(error=0.0), resume=True)
+
+
+def test_an_earlier_evaluation_is_not_overwritten(tmp_path):
+    evaluated(tmp_path)
+    with pytest.raises(UserError, match="resume=true"):
+        evaluated(tmp_path)
+
+
+def test_an_empty_task_set_is_said(tmp_path):
+    with pytest.raises(UserError, match="nothing to evaluate"):
+        evaluated(tmp_path, attempts=0)
