@@ -44,11 +44,13 @@ class World:
         return WorldEpisode(self, task, seed)
 
 
-class WorldEpisode:
-    tools = [{"type": "function", "function": {"name": "go", "parameters": {}}}]
+TOOLS = [{"type": "function", "function": {"name": "go", "parameters": {}}}]
 
+
+class WorldEpisode:
     def __init__(self, world, task, seed):
         self.world, self.task, self.seed, self.count = world, task, seed, 0
+        self.tools = TOOLS
 
     def start(self):
         self.world.on_start(self.task)

@@ -97,6 +97,7 @@ def _inspect(path: str) -> dict[str, Any] | None:
 
 def _weights(options: Pretrained, path: str) -> PreTrainedModel:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     cuda = torch.cuda.is_available()
@@ -118,7 +119,7 @@ def _weights(options: Pretrained, path: str) -> PreTrainedModel:
     dtype = "float32" if options.dtype == "auto" and not cuda else options.dtype
     try:
         model = AutoModelForCausalLM.from_pretrained(path, revision=options.revision or "main", dtype=dtype, **extra)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"Cannot load the model {path}: {_first_line(error)}") from error
     return model.to("cuda") if cuda and options.quantize is None else model
 

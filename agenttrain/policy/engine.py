@@ -1,8 +1,8 @@
 """A model's forward pass over many conversations at once, each with a key-value row of its own kept across turns.
 
-A conversation's tokens enter the model once. Each call feeds some rows a few new tokens at their own positions (a prompt,
-an observation, or the last sampled token: all the same operation); a key is visible to a query if it stands at or before
-the query's position, which makes ragged rows, padding and reuse of a row correct by the same rule.
+A conversation's tokens enter the model once. Each call feeds some rows a few new tokens at their own positions (a
+prompt, an observation, or the last sampled token: all the same operation); a key is visible to a query if it stands at
+or before the query's position, which makes ragged rows, padding and reuse of a row correct by the same rule.
 """
 
 from __future__ import annotations

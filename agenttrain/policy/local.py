@@ -153,6 +153,7 @@ class Local:
         message = self.chat.parse(tokens, conversation.tools) if tokens else {"role": "assistant", "content": ""}
         # The last sampled token has not been fed: the next observation brings it along. The loop appends the action.
         speaker.unread, speaker.seen = tokens[-1:], len(conversation.messages) + 1
+        read = speaker.read + len(speaker.prompt) - speaker.known
         return Action(
             message=message,
             prompt_ids=speaker.prompt[speaker.known :],
@@ -160,10 +161,7 @@ class Local:
             logprobs=speaker.logprobs,
             entropies=speaker.entropies,
             finish="stop" if stopped else "length",
-            usage={
-                "prompt_tokens": speaker.read + len(speaker.prompt) - speaker.known,
-                "completion_tokens": len(tokens),
-            },
+            usage={"prompt_tokens": read, "completion_tokens": len(tokens)},
         )
 
 

@@ -21,11 +21,12 @@ class Echo:
         return EchoEpisode(self.slow, task)
 
 
-class EchoEpisode:
-    tools = [{"type": "function", "function": {"name": "say", "parameters": {"type": "object", "properties": {}}}}]
+TOOLS = [{"type": "function", "function": {"name": "say", "parameters": {"type": "object", "properties": {}}}}]
 
+
+class EchoEpisode:
     def __init__(self, slow, task):
-        self.slow, self.task, self.count = slow, task, 0
+        self.slow, self.task, self.count, self.tools = slow, task, 0, TOOLS
 
     def start(self):
         return self.task.messages

@@ -1,0 +1,90 @@
+import pytest
+import torch
+
+from agenttrain.errors import UserError
+from agenttrain.model.lora import Lora
+from agenttrain.model.pretrained import Pretrained
+from agenttrain.model.tiny import Tiny
+
+IDS = torch.arange(20)[None] + 100
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "small"
+    Tiny(layers=2, hidden=64, heads=2, kv_heads=1, intermediate=96).build(folder)
+    return folder
+
+
+def logits(model):
+    model.eval()
+    with torch.no_grad():
+        return model(IDS).logits
+
+
+def test_saved_weights_and_tokenizer_come_back(folder, tmp_path):
+    loaded = Pretrained(path=str(folder)).load(trainable=True)
+    with torch.no_grad():
+        for parameter in loaded.model.parameters():
+            parameter.add_(0.01)
+    loaded.save(tmp_path / "model")
+    again = Pretrained(path=str(tmp_path / "model")).load()
+    assert torch.equal(logits(again.model), logits(loaded.model))
+    assert again.chat.parse(again.chat.reply({"role": "assistant", "content": "hi"}), [])["content"] == "hi"
+
+
+def test_a_fresh_adapter_changes_nothing_and_a_trained_one_comes_back_from_its_folder(folder, tmp_path):
+    plain = Pretrained(path=str(folder)).load()
+    loaded = Pretrained(path=str(folder), lora=Lora(r=4)).load(trainable=True)
+    trainable = [name for name, p in loaded.model.named_parameters() if p.requires_grad]
+    assert trainable
+    assert all("lora" in name for name in trainable)
+    assert torch.allclose(logits(loaded.model), logits(plain.model), atol=1e-6)
+
+    with torch.no_grad():
+        for name, parameter in loaded.model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.3)
+    loaded.save(tmp_path / "adapter")
+    assert not (tmp_path / "adapter" / "model.safetensors").exists(), "an adapter is saved without its base"
+    again = Pretrained(path=str(tmp_path / "adapter")).load()
+    assert torch.allclose(logits(again.model), logits(loaded.model), atol=1e-4)
+    assert not torch.allclose(logits(again.model), logits(plain.model), atol=1e-2)
+
+    on_top = Pretrained(path=str(tmp_path / "adapter"), lora=Lora(r=2)).load(trainable=True)
+    assert torch.allclose(logits(on_top.model), logits(loaded.model), atol=1e-4)
+    assert all("lora" in name for name, p in on_top.model.named_parameters() if p.requires_grad)
+
+
+def test_adapters_go_where_they_are_told(folder):
+    loaded = Pretrained(path=str(folder), lora=Lora(r=2, target_modules=["q_proj", "v_proj"])).load(trainable=True)
+    adapted = {
+        name.split(".lora_")[0].rsplit(".", 1)[-1] for name, _ in loaded.model.named_parameters() if "lora_" in name
+    }
+    assert adapted == {"q_proj", "v_proj"}
+
+
+def test_a_folder_that_is_no_model_says_so_and_what_was_meant(folder, tmp_path):
+    with pytest.raises(UserError, match="no folder runs/nothing"):
+        Pretrained(path="runs/nothing").load()
+    with pytest.raises(UserError, match=r"no config\.json"):
+        Pretrained(path=str(tmp_path)).load()
+    with pytest.raises(UserError, match=f"Did you mean model.path={folder}"):
+        Pretrained(path=str(folder.parent)).load()
+    with pytest.raises(UserError, match=r"model\.path is not set"):
+        Pretrained().load()
+
+
+def test_damaged_weights_are_one_line(folder, tmp_path):
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match="Cannot load the model"):
+        Pretrained(path=str(tmp_path)).load()
+
+
+def test_quantisation_needs_a_gpu_and_says_so(folder):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA, where quantisation is allowed")
+    with pytest.raises(UserError, match="CUDA"):
+        Pretrained(path=str(folder), quantize=4).load(trainable=True)
