@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from agenttrain import play, run_folder
+from agenttrain import play
 from agenttrain import rollout as loop
 from agenttrain.errors import UserError
 from agenttrain.eval import metrics, report
@@ -27,7 +27,7 @@ def generate_trajectories(
     resume: bool = False,
     threads: int | None = 1,
 ) -> None:
-    """Play `attempts` episodes of every task; leave `trajectories.jsonl`, a line as each ends, and `report.md` in `out`.
+    """Play `attempts` episodes of every task; leave `trajectories.jsonl`, a line as each ends, and `report.md`.
 
     Resuming plays what is owed: episodes that the file lacks, or that failed through no fault of the agent. The command
     line has applied `threads` before torch came in.
@@ -36,8 +36,9 @@ def generate_trajectories(
         UserError: nothing to play, an `out` that is in use, or one to resume that holds other tasks or another seed.
         SystemExit: status 1; no episode says anything about the agent.
     """
-    run_folder.check(out, resume)
     path = out / "trajectories.jsonl"
+    if path.exists() and not resume:
+        raise UserError(f"{path} exists. Choose another folder with out=..., or continue with resume=true")
     kept, owed = play.split(loop.attempts(task, attempts, seed), path)
     if not kept and not owed:
         raise UserError("nothing to play: the task set is empty, or attempts is 0")

@@ -118,7 +118,7 @@ def test_another_run_is_not_continued_in_the_same_file(tmp_path):
     for changed in ({"seed": 1}, {"task": [replace(task, messages=task.messages[1:]) for task in Tasks(n=4)]}):
         with pytest.raises(UserError, match="cannot resume"):
             generate(tmp_path, resume=True, **changed)
-    with pytest.raises(UserError, match="holds an earlier run"):
+    with pytest.raises(UserError, match="exists"):
         generate(tmp_path)
     assert list(store.read(tmp_path / "trajectories.jsonl")) == before
 
