@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from agenttrain.commands.summary import summarize
 from agenttrain.data.select import Selected
@@ -21,7 +22,7 @@ def sft(
     seed: int = 0,
     resume: bool = False,
     threads: int | None = 1,
-    report_to: list[str] | None = None,
+    report_to: list[Literal["tensorboard", "trackio", "wandb"]] | None = None,
 ) -> None:
     """Train, and leave `model/`, `report.md`, `metrics.jsonl` and `checkpoints/` in `out`.
 

@@ -19,7 +19,7 @@ def summarize(
     from rich.table import Table
 
     write_card(out / "model", base, method, facts)
-    title = f"{method[0].upper()}{method[1:]}, of {base}"
+    title = f"{base}: {method}"
     rows = "".join(f"| {name} | {value} |\n" for name, value in facts.items())
     told = "".join(f"\n{note}\n" for note in notes)
     (out / "report.md").write_text(f"# {title}\n\n| | |\n|---|---|\n{rows}{told}{details}", encoding="utf-8")

@@ -14,8 +14,14 @@ def trl_arguments(kind: type[T], algo: str, named: dict[str, Any], extra: dict[s
     """`kind(**named, **extra)`.
 
     Raises:
-        UserError: `extra` names what `kind` lacks or what an option of `algo` sets; a value that `kind` refuses.
+        UserError: `extra` names what `kind` lacks or what an option of `algo` sets; a value that `kind` refuses; a
+            logger in `report_to` that is not installed.
     """
+    from transformers.integrations import get_available_reporting_integrations
+
+    for logger in named.get("report_to") or ():
+        if logger not in get_available_reporting_integrations():
+            raise UserError(f"report_to: {logger} is not installed. Try: pip install {logger}")
     known = kind.__dataclass_fields__  # type: ignore[attr-defined]
     for name in extra:
         if name in named:

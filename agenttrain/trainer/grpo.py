@@ -149,7 +149,7 @@ class Grpo:
             "save_strategy": "steps",
             "save_steps": self.save_steps * updates,  # only between steps can a run be resumed exactly
             "save_total_limit": self.save_total_limit,
-            "report_to": list(report_to) or "none",
+            "report_to": list(report_to),
             "disable_tqdm": True,
         }
         return trl_arguments(GRPOConfig, "grpo", named, self.extra)

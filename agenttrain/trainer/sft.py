@@ -138,7 +138,7 @@ class Sft:
             "save_strategy": "epoch" if self.save_steps is None else "steps",
             "save_steps": 500 if self.save_steps is None else self.save_steps,
             "save_total_limit": self.save_total_limit,
-            "report_to": list(report_to) or "none",
+            "report_to": list(report_to),
             "disable_tqdm": True,
         }
         return trl_arguments(SFTConfig, "sft", named, self.extra)

@@ -243,6 +243,13 @@ def test_extra_arguments_are_checked_by_name(tmp_path):
         Sft(extra={"learning_rate": 1}).arguments(tmp_path, 0, evaluate=False)
 
 
+def test_a_logger_that_is_not_installed_is_named_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("transformers.integrations.get_available_reporting_integrations", lambda: ["tensorboard"])
+    assert Sft().arguments(tmp_path, 0, evaluate=False).report_to == []
+    with pytest.raises(UserError, match="pip install trackio"):
+        Sft().arguments(tmp_path, 0, evaluate=False, report_to=["trackio"])
+
+
 def test_every_option_reaches_trl(tmp_path):
     """An option that changes nothing in TRL's arguments or in ours is dead."""
     elsewhere = {"overlong", "heldout", "extra", "group_by_length", "packing", "max_length"}
