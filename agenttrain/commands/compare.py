@@ -110,7 +110,7 @@ def _tell(loaded: dict[str, Evaluation], differences: dict[tuple[str, str], Diff
         (
             f"{b} - {a}",
             f"{_points(d.value)} ({_points(d.low)} to {_points(d.high)})",
-            f"{d.p:.2g}",
+            f"{d.p:.3f}" if d.p >= 0.001 else "< 0.001",
             f"{d.rose} / {d.fell}",
             f"{100 * d.detectable:.1f}",
             _verdict(b, d),
@@ -120,7 +120,9 @@ def _tell(loaded: dict[str, Evaluation], differences: dict[tuple[str, str], Diff
     print()
     p = "p (Holm)" if len(differences) > 1 else "p"
     print_table(("paired by task", "points (95 % interval)", p, "tasks up / down", "detectable", "verdict"), lines)
-    print("\ndetectable: the smallest true difference, in points, that such a comparison finds about four times in five.")
+    print(
+        "\ndetectable: the smallest true difference, in points, that such a comparison finds about four times in five."
+    )
 
 
 def _verdict(second: str, difference: Difference) -> str:

@@ -43,6 +43,8 @@ def eval(
         UserError: nothing to play, or the folder to resume holds other tasks, another seed or another policy.
         SystemExit: status 1; success is below `min_success` (0 to 1), or no episode says anything about the agent.
     """
+    if min_success is not None and not 0 <= min_success <= 1:
+        raise UserError(f"min_success={min_success:g} is no success rate: take a number from 0 to 1")
     tasks, path = list(task), out / "trajectories.jsonl"
     if path.exists() and not resume:
         raise UserError(f"{path} exists. Choose another folder with out=..., or continue with resume=true")

@@ -75,7 +75,9 @@ def facts(trajectories: Sequence[Trajectory]) -> dict[str, float]:
 
 def _tokens(trajectories: Sequence[Trajectory], kind: str) -> float | None:
     usages = [[turn.action.usage for turn in trajectory.turns] for trajectory in trajectories]
-    return _mean(sum(usage.get(kind, 0) for usage in turns) for turns in usages if any(kind in usage for usage in turns))
+    return _mean(
+        sum(usage.get(kind, 0) for usage in turns) for turns in usages if any(kind in usage for usage in turns)
+    )
 
 
 def _mean(values: Iterable[float]) -> float | None:

@@ -98,6 +98,12 @@ def test_success_below_the_demanded_one_ends_with_a_message_after_everything_is_
     evaluated(tmp_path, CraftExpert(error=1.0), resume=True, min_success=success)  # reached: no exit
 
 
+def test_a_demand_in_percent_is_refused_before_anything_is_played(tmp_path):
+    with pytest.raises(UserError, match="min_success=50 is no success rate"):
+        evaluated(tmp_path, min_success=50)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_another_policy_cannot_resume_an_evaluation(tmp_path):
     evaluated(tmp_path)
     with pytest.raises(UserError, match="were played by"):
