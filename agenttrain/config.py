@@ -13,9 +13,10 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from agenttrain import options
 from agenttrain.check import check
@@ -67,6 +68,13 @@ def compose(command: str, overrides: list[str], config_dir: Path | None = None, 
         del config["hydra"]
         values = cast(Tree, OmegaConf.to_container(config, resolve=True))
         raw = OmegaConf.to_container(config, resolve=False)
+    except MissingConfigException as error:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        raise UserError(
+            f"no option '{option}' in group {group}. Choose one: {group}={'|'.join(options.options(group, where))}"
+        ) from error
+    except YAMLError as error:
+        raise UserError(" ".join(str(error).split())) from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(_first_line(error)) from error
     if config_dir and str(config_dir.resolve()) not in sys.path:

@@ -111,4 +111,7 @@ def _plain(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _read(file: Path) -> dict[str, Any]:
     import yaml  # 50 ms, and `agenttrain --help` needs none of it
 
-    return yaml.safe_load(file.read_text()) or {}
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise UserError(" ".join(str(error).split())) from error

@@ -1,0 +1,211 @@
+"""Every option of every group, and every recipe, composes in its commands and runs two steps of a tiny model.
+
+An option that needs a value of its own (a file, a server) has it in NEEDS; a new one needs nothing else here.
+"""
+
+import json
+from contextlib import suppress
+from itertools import zip_longest
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from agenttrain import cli, config, options
+from agenttrain.errors import UserError
+
+WHERE = options.folders()
+GROUPS = {command: options.chosen(command, WHERE) for command in options.COMMANDS}
+RECIPES = [(recipe, command) for recipe, commands in options.recipes(WHERE).items() for command in commands]
+
+NEEDS = {
+    "model=pretrained": ["model.path={sft}/model"],
+    "env=trl_class": ["env.target=games:Lamp", "task.n=4"],
+    "policy=replay": ["policy.path={craft}/trajectories.jsonl"],
+    "data=trajectories": ["data.path={craft}/trajectories.jsonl"],
+    "data=fireact": ["data.path={files}/fireact.json"],
+    "data=chat": ["data.path={files}/chat.jsonl"],
+    "data=sharegpt": ["data.path={files}/sharegpt.jsonl"],
+}
+NOT_RUN = {
+    "policy=endpoint": "needs a server: tests/policy/test_endpoint.py starts one",
+    "model=": "weights from a hub",
+}
+TINY = (
+    "model=tiny model.layers=1 model.hidden=32 model.heads=2 model.kv_heads=1 model.head_dim=16 model.intermediate=32"
+)
+SHORT = "rollout.max_turns=2 rollout.max_tokens=8"
+TWO_STEPS = {
+    "generate-trajectories": f"task.n=2 {SHORT}",
+    "eval": f"task.n=2 {SHORT}",
+    "sft": "algo.max_steps=2 algo.max_length=512",
+    "rl": f"algo.steps=2 algo.tasks_per_step=2 algo.group_size=2 algo.batch_size=4 task.n=4 {SHORT}",
+}
+
+LAMP = '''
+class Lamp:
+    """A class for TRL's environment_factory."""
+
+    def reset(self, **row) -> str:
+        self.reward = 0.0
+        return "It is dark."
+
+    def press(self) -> str:
+        """Press the switch.
+
+        Returns:
+            what happens
+        """
+        self.reward = 1.0
+        return "light"
+'''
+
+
+def choice(group, option, command):
+    several = isinstance(GROUPS[command][group], list)
+    return f"{group}=[{option}]" if several else f"{group}={option}"
+
+
+def targets(option):
+    """The `_target_` of an option's file, or of what it inherits."""
+    file = options.option_file(*option.split("="), WHERE)
+    content = yaml.safe_load(file.read_text())
+    if "_target_" in content:
+        return content["_target_"]
+    return targets(f"{option.partition('=')[0]}={content['defaults'][0]}")
+
+
+COMPOSED = [
+    choice(group, option, command) + f" {command}"
+    for command, groups in GROUPS.items()
+    for group in groups
+    if group != "algo"
+    for option in options.options(group, WHERE)
+]
+
+
+@pytest.mark.parametrize("case", COMPOSED)
+def test_every_option_composes_and_passes_the_check(case):
+    override, command = case.split(" ")
+    group, option = override.split("=")
+    lacks = ["task=craft", "policy=local"] if override == "env=trl_class" else []
+    own = [word for word in lacks if word.split("=")[0] in GROUPS[command]]
+    composed = config.compose(command, [override, *own], complete=False)
+    assert composed.choices[group] == option
+    assert composed.values[group]
+
+
+def test_every_algorithm_belongs_to_a_command():
+    for option in options.options("algo", WHERE):
+        assert learns_in(option), f"no command takes algo={option}"
+
+
+def learns_in(option):
+    commands = []
+    for command in ("sft", "rl"):
+        with suppress(UserError):
+            config.compose(command, [f"algo={option}"], complete=False)
+            commands.append(command)
+    return commands
+
+
+@pytest.mark.parametrize(("recipe", "command"), RECIPES)
+def test_every_recipe_composes_in_its_commands(recipe, command):
+    composed = config.compose(command, [f"conf={recipe}"], complete=False)
+    assert composed.choices["conf"] == recipe
+
+
+# What follows runs, in one process, so that torch is imported once.
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Files that options read, and the runs that others start from."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "games.py").write_text(LAMP)
+    (folder / "files").mkdir()
+    turns = ["Who?", "Thought: I look.\nAction: search[who]", "Observation: Ada.", "Thought: So.\nAction: finish[Ada]"]
+    closing = "Observation: Episode finished, reward = 1"
+    roles = ["user", "assistant"] * 3
+    spoken = [{"role": role, "content": text} for role, text in zip(roles, [*turns, closing], strict=False)]
+    fireact = [{"messages": [{"role": "user", "content": f"{n}?"}, *spoken[1:]]} for n in range(6)]
+    (folder / "files/fireact.json").write_text("\n".join(map(json.dumps, fireact)))
+    chat = [{"messages": [{"role": "user", "content": f"{n}?"}, *spoken[1:4]]} for n in range(6)]
+    (folder / "files/chat.jsonl").write_text("\n".join(map(json.dumps, chat)))
+    names = {"user": "human", "assistant": "gpt"}
+    sharegpt = [
+        {"conversations": [{"from": names[m["role"]], "value": m["content"]} for m in record["messages"]]}
+        for record in chat
+    ]
+    (folder / "files/sharegpt.jsonl").write_text("\n".join(map(json.dumps, sharegpt)))
+    places = {"files": folder / "files", "craft": folder / "craft", "sft": folder / "sft"}
+    run("generate-trajectories", ["task.n=6", "rollout.max_turns=60"], folder / "craft", places)
+    run("sft", [*TINY.split(), "data=trajectories"], folder / "sft", places)
+    return places
+
+
+def run(command, line, out, places):
+    needs = [need for word in line for need in NEEDS.get(word.replace("[", "").replace("]", ""), [])]
+    words = [*TWO_STEPS[command].split(), *line, *needs, f"out={out}"]
+    flags = ["--config-dir", str(out.parent)] if "env=trl_class" in line else []
+    result = CliRunner().invoke(cli.app, [command, *(word.format(**places) for word in words), *flags])
+    assert result.exit_code == 0, f"agenttrain {command} {' '.join(words)}\n{result.output}\n{result.exception!r}"
+    return result
+
+
+def runnable(group):
+    presets_of_a_hub = {f"model={name}" for name in options.options("model", WHERE)} - {
+        "model=tiny",
+        "model=pretrained",
+    }
+    names = [f"{group}={option}" for option in options.options(group, WHERE)]
+    return [name for name in names if name not in NOT_RUN and name not in presets_of_a_hub]
+
+
+def in_rl():
+    """Options of rl in as few runs as show each one: the first of each group, the second of each group, and so on."""
+    algorithms = [f"algo={name}" for name in options.options("algo", WHERE) if "rl" in learns_in(name)]
+    columns = [runnable(group) for group in ("env", "reward", "credit", "model")] + [algorithms]
+    for row in zip_longest(*columns):
+        yield [word or column[0] for word, column in zip(row, columns, strict=True)]
+
+
+@pytest.mark.parametrize("line", in_rl(), ids=" ".join)
+def test_options_of_rl_run_two_steps(line, runs, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(runs["files"].parent)
+    tiny = TINY.split() if "model=tiny" in line else []
+    task = ["task=craft"] if "env=trl_class" in line else []
+    run("rl", [*line, *task, *tiny], tmp_path / "out", runs)
+    steps = [json.loads(row) for row in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
+    assert max(row.get("step", 0) for row in steps) == 2
+    assert (tmp_path / "out/model/config.json").is_file()
+
+
+@pytest.mark.parametrize("data", runnable("data"))
+def test_options_of_sft_run_two_steps(data, runs, tmp_path):
+    run("sft", [*TINY.split(), data], tmp_path / "out", runs)
+    assert (tmp_path / "out/model/config.json").is_file()
+
+
+@pytest.mark.parametrize("policy", runnable("policy"))
+def test_policies_generate_trajectories(policy, runs, tmp_path):
+    env = policy.partition("=")[2].removesuffix("_expert") if "_expert" in policy else "craft"
+    run("generate-trajectories", [*TINY.split(), f"env={env}", policy], tmp_path / "out", runs)
+    assert (tmp_path / "out/trajectories.jsonl").read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize("task", runnable("task"))
+def test_tasks_are_evaluated(task, runs, tmp_path):
+    env = task.partition("=")[2].removesuffix("_heldout")
+    run("eval", [f"env={env}", task, f"policy={env}_expert", "rollout.max_turns=60"], tmp_path / "out", runs)
+    figures = json.loads((tmp_path / "out/eval.json").read_text())
+    assert figures["success"]["value"] == 1.0
+
+
+@pytest.mark.parametrize(("recipe", "command"), RECIPES)
+def test_every_recipe_runs_two_steps(recipe, command, runs, tmp_path):
+    composed = config.compose(command, [f"conf={recipe}"], complete=False)
+    data = [f"data={composed.choices['data']}"] if "data" in composed.choices else []
+    # A recipe that starts from a checkpoint keeps model=pretrained, and gets the path of a tiny one.
+    model = ["model=pretrained"] if composed.values["model"].get("path") else TINY.split()
+    run(command, [f"conf={recipe}", *data, *model], tmp_path / "out", runs)
