@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import trl.trainer.utils
 from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
@@ -30,6 +31,8 @@ NO_SIGNAL = 5
 """Steps in a row in which no episode had an advantage, after which a warning is due."""
 
 _log = logging.getLogger(__name__)
+
+_PER_TOKEN = {"old_per_token_logps", "ref_per_token_logps"}
 
 Rows = dict[str, Any]
 """What TRL trains on: tensors whose first dimension is the row, and a few scalars."""
@@ -53,6 +56,7 @@ class FlowTrainer(GRPOTrainer):
         self._inputs: list[dict[str, Any]] = []
         self._episodes: list[Trajectory] = []
         self._tokens: list[Tokens] = []
+        self._sampled: torch.Tensor | None = None
         self._silent_steps = 0
         rows = [{"prompt": flow.tasks[n].id, "task": n, "step": step} for step, ns in enumerate(plan) for n in ns]
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")  # TRL asks transformers the old way
@@ -72,6 +76,9 @@ class FlowTrainer(GRPOTrainer):
             # TRL reads the reference from the path the model came from, which may hold other weights than it has now.
             self.accelerator.unwrap_model(self.ref_model).load_state_dict(self.model.state_dict())
         logging.getLogger("trl.trainer.grpo_trainer").addFilter(_is_news)
+        self.model.register_forward_pre_hook(self._label_sampled, with_kwargs=True)
+        # Without Triton, TRL's head scores every position, of prompts and padding too, to keep shapes static.
+        trl.trainer.utils._use_triton = lambda device: device.type in ("cpu", "cuda")
         flow.policy.attach(self.model, loaded.chat, loaded.name)  # type: ignore[attr-defined]
 
     # -- what TRL calls -----------------------------------------------------------------------------------------------
@@ -114,6 +121,8 @@ class FlowTrainer(GRPOTrainer):
         first = self.accelerator.process_index * len(inputs)
         own = advantages[first : first + len(inputs)]
         out["advantages"] = self._padded(own).to(out["completion_ids"].device)
+        for key in _PER_TOKEN & out.keys():
+            out[key] = out[key] * out["tool_mask"]  # as in `_label_sampled`
         self._report(figures(batch, advantages), int(out["num_items_in_batch"]), seconds)
         for trajectory, per_turn in zip(self._episodes, own, strict=True):
             trajectory.meta |= {"method": "rl", "step": inputs[0]["step"], "advantages": list(map(float, per_turn))}
@@ -131,6 +140,21 @@ class FlowTrainer(GRPOTrainer):
         window = self.args.gradient_accumulation_steps if self.loss_type != "bnpo" else 1
         self._buffered_inputs = by_length(self._buffered_inputs, window)
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
+
+    def _compute_loss(self, model: Any, inputs: Rows) -> torch.Tensor:
+        self._sampled = inputs["completion_mask"] * inputs["tool_mask"]
+        try:
+            return super()._compute_loss(model, inputs)
+        finally:
+            self._sampled = None
+
+    def _label_sampled(self, model: Any, args: tuple[Any, ...], kwargs: Rows) -> tuple[tuple[Any, ...], Rows]:
+        """Only sampled tokens need logits: most of an episode is what the environment said. The rest has log-prob 0."""
+        if self._sampled is not None:
+            labels = kwargs["labels"].clone()
+            labels[:, -self._sampled.shape[1] :].masked_fill_(self._sampled == 0, IGNORED)
+            kwargs = kwargs | {"labels": labels}
+        return args, kwargs
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """TRL's figures about texts and its view of the rewards give way to ours."""

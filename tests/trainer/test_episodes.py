@@ -40,7 +40,9 @@ def test_a_light_trajectory_keeps_what_credit_needs_and_no_text():
     sent = light(whole)
     assert (sent.task.id, sent.stop, sent.turn_rewards, sent.success) == ("a", "done", [0.0, 1.0], True)
     assert sent.turns[0].action.entropies == [0.5]
-    assert not sent.task.messages and sent.task.answer is None and not sent.messages
+    assert sent.task.answer is None
+    assert not sent.task.messages
+    assert not sent.messages
     assert not any(turn.action.token_ids or turn.action.message or turn.observation.messages for turn in sent.turns)
     assert whole.turns[0].action.token_ids == [1], "the original stays whole"
 

@@ -1,9 +1,11 @@
 """The contract with TRL: what we replace, what must stay as it is, and that the numbers agree."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
+import trl.trainer.utils
 from transformers import TrainerCallback
 from trl import GRPOTrainer
 
@@ -170,6 +172,36 @@ def test_sorting_and_cutting_rows_changes_no_gradient(tmp_path, monkeypatch, los
     cut = gradient(tmp_path / "a", batch_size=4, loss_type=loss)
     monkeypatch.setattr(seam, "by_length", lambda batches, window: batches)
     assert torch.allclose(cut, gradient(tmp_path / "b", batch_size=4, loss_type=loss), rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("options", [{}, {"beta": 0.1}, {"num_iterations": 2, "importance_sampling_level": "sequence"}])
+def test_logits_of_sampled_tokens_alone_give_the_same_gradient(tmp_path, monkeypatch, options):
+    lean = gradient(tmp_path / "a", **options)
+    monkeypatch.setattr(FlowTrainer, "_label_sampled", lambda self, model, args, kwargs: (args, kwargs))
+    monkeypatch.setattr(seam, "_PER_TOKEN", set())
+    assert torch.allclose(lean, gradient(tmp_path / "b", **options), rtol=1e-3, atol=1e-7)
+
+
+def test_only_sampled_tokens_are_scored(tmp_path, monkeypatch, generated):
+    some, rows = generated
+    seen = []
+    kernel = trl.trainer.utils._ChunkedLogProbFunction
+    monkeypatch.setattr(
+        trl.trainer.utils,
+        "_ChunkedLogProbFunction",
+        SimpleNamespace(apply=lambda hidden, *rest: seen.append(len(hidden)) or kernel.apply(hidden, *rest)),
+    )
+    some._compute_loss(some.model, rows)
+    assert seen == [int((rows["completion_mask"] * rows["tool_mask"]).sum())]
+
+
+def test_a_batch_without_a_sampled_token_has_a_gradient_of_zero(generated):
+    some, rows = generated
+    loss = some._compute_loss(some.model, rows | {"tool_mask": torch.zeros_like(rows["tool_mask"])})
+    loss.backward()
+    assert loss.item() == 0
+    assert all(p.grad is None or not p.grad.any() for p in some.model.parameters())
+    some.model.zero_grad()
 
 
 def test_by_length_sorts_within_an_optimizer_step_and_cuts():
