@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from agenttrain import store
+from agenttrain.commands.summary import summarize
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import Model
 from agenttrain.reward.score import score
 from agenttrain.rollout import Limits
 from agenttrain.trainer.grpo import Curves, Grpo
-from agenttrain.types import Credit, Environment, Policy, Reward, Tasks
+from agenttrain.types import Credit, Environment, Policy, Reward, Tasks, Trajectory
 from agenttrain.watch import duration
 
 CURVES = (
@@ -44,7 +46,7 @@ def rl(
     resume: bool = False,
     threads: int | None = 1,
     save_trajectories: bool = True,
-    report_to: list[str] | None = None,
+    report_to: list[Literal["tensorboard", "trackio", "wandb"]] | None = None,
 ) -> None:
     """Train, and leave `model/`, `report.md`, `metrics.jsonl`, `trajectories.jsonl` and `checkpoints/` in `out`.
 
@@ -53,20 +55,17 @@ def rl(
     Raises:
         UserError: a fault in tasks, rewards, the model folder or the settings.
     """
-    if not isinstance(algo, Grpo):
-        raise UserError(f"algo={type(algo).__name__.lower()} does not learn from episodes: take algo=grpo.")
     if not any(term.weight for term in reward.values()):
         raise UserError("No reward has a weight: choose one, for example reward=rlvf.")
-    tasks = list(task)  # before the model: a fault in the tasks is found in a second
+    tasks, loggers = list(task), report_to or []
+    algo.check(tasks, policy, loggers)  # before the model: a fault is found in a second, and leaves nothing behind
     loaded = model.load(out, trainable=True)
-    with ExitStack() as stack:
-        keep = stack.enter_context(store.Writer(_file_of_rank(out))).write if save_trajectories else None
-        judge = partial(score, rewards=reward)
-        curves = algo.train(
-            loaded, tasks, env, judge, credit, policy, rollout, out, seed, resume, report_to or [], keep
-        )
+    judge = partial(score, rewards=reward)
+    with _kept(out, resume) if save_trajectories else nullcontext() as keep:
+        curves = algo.train(loaded, tasks, env, judge, credit, policy, rollout, out, seed, resume, loggers, keep)
     if os.environ.get("RANK", "0") == "0":
-        _tell(out, loaded.name, facts(curves), curves)
+        details = f"\n## Course\n\n{course(curves.steps)}"
+        summarize(out, loaded.name, "reinforcement learning on its own episodes", facts(curves), curves.notes, details)
 
 
 def facts(curves: Curves) -> dict[str, str]:
@@ -94,30 +93,6 @@ def course(steps: Sequence[dict[str, float]], points: int = 10) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tell(out: Path, base: str, known: dict[str, str], curves: Curves) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from agenttrain.model.card import write_card
-
-    write_card(out / "model", base, "reinforcement learning from its own episodes", known)
-    title = f"Reinforcement learning of {base}"
-    rows = "".join(f"| {name} | {value} |\n" for name, value in known.items())
-    notes = "".join(f"{note}\n" for note in curves.notes)
-    text = f"# {title}\n\n| | |\n|---|---|\n{rows}\n{notes}\n## Course\n\n{course(curves.steps)}"
-    (out / "report.md").write_text(text, encoding="utf-8")
-
-    table = Table(title=title, show_header=False, title_justify="left")
-    for name, value in known.items():
-        table.add_row(name, value)
-    for name, path in {"report": "report.md", "figures": "metrics.jsonl", "model": "model"}.items():
-        table.add_row(name, str(out / path))
-    console = Console()
-    for note in curves.notes:
-        console.print(note)
-    console.print(table)
-
-
 def _tenths(steps: list[dict[str, float]]) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
     """The first and the last tenth of the steps, at least one each."""
     size = max(1, len(steps) // 10)
@@ -129,7 +104,16 @@ def _mean(rows: Sequence[dict[str, float]], name: str) -> float:
     return sum(values) / max(len(values), 1)
 
 
-def _file_of_rank(out: Path) -> Path:
-    """`trajectories.jsonl`; each further process of a run has a file of its own."""
+@contextmanager
+def _kept(out: Path, resume: bool) -> Iterator[Callable[[Trajectory], None]]:
+    """Appends each episode to `trajectories.jsonl` (each further process has a file of its own), and none twice: a
+    resumed run plays again what was played since its checkpoint, to the same end."""
     rank = os.environ.get("RANK", "0")
-    return out / ("trajectories.jsonl" if rank == "0" else f"trajectories.{rank}.jsonl")
+    path = out / ("trajectories.jsonl" if rank == "0" else f"trajectories.{rank}.jsonl")
+
+    def key(trajectory: Trajectory) -> tuple[int, str, int]:
+        return trajectory.meta["step"], trajectory.task.id, trajectory.attempt
+
+    known = set(map(key, store.read(path))) if resume and path.exists() else set()
+    with store.Writer(path) as writer:
+        yield lambda trajectory: None if key(trajectory) in known else writer.write(trajectory)

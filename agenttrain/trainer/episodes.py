@@ -58,12 +58,7 @@ def schedule(count: int, per_step: int, steps: int, seed: int) -> list[list[int]
 
     Laid out for the whole run, so that a resumed one goes on with the very tasks it owed. A pass's remainder, too small
     for a step, is left out of that pass.
-
-    Raises:
-        UserError: fewer tasks than a step wants.
     """
-    if count < per_step:
-        raise UserError(f"algo.tasks_per_step={per_step}, but there are {count} tasks. Lower it or take more tasks.")
     shuffled = random.Random(seed)
     plan: list[list[int]] = []
     while len(plan) < steps:
@@ -128,13 +123,15 @@ def check_episodes(episodes: Sequence[Trajectory], chat: Chat) -> None:
             shown = chat.extend(turn.observation.messages)
 
 
-def check_tasks(tasks: Iterable[Task]) -> list[Task]:
-    """Raises UserError where two tasks share an id: their attempts would be taken for one group."""
-    tasks = list(tasks)
+def check_tasks(tasks: Sequence[Task], per_step: int) -> None:
+    """Raises UserError where a step wants more tasks than there are, or two share an id and would be one group."""
+    if len(tasks) < per_step:
+        raise UserError(
+            f"algo.tasks_per_step={per_step}, but there are {len(tasks)} tasks. Lower it or take more tasks."
+        )
     doubled = [task for task, count in Counter(task.id for task in tasks).items() if count > 1]
     if doubled:
         raise UserError(f"{len(doubled)} ids stand for several tasks, the first is {doubled[0]!r}. Make ids unique.")
-    return tasks
 
 
 def _groups(batch: Iterable[Trajectory]) -> list[list[Trajectory]]:

@@ -89,8 +89,10 @@ class Grpo:
             UserError: numbers that do not divide, nothing that can learn or be learned from, an unknown `extra`.
         """
         began = time.monotonic()
-        tasks = check_tasks(tasks)
-        _check(loaded, policy)
+        tasks = list(tasks)
+        self.check(tasks, policy, report_to)
+        if not any(parameter.requires_grad for parameter in loaded.model.parameters()):
+            raise UserError("No weight of the model is trainable: set model.lora.r above 0, or do not quantize.")
         plan = schedule(len(tasks), self.tasks_per_step, self.steps, seed)
         arguments = self.arguments(out, seed, report_to, temperature=getattr(policy, "temperature", 1.0))
         flow = Flow(tasks, env, policy, limits, score, credit, seed)
@@ -101,6 +103,19 @@ class Grpo:
         history = _fit(loaded, flow, arguments, plan, out, checkpoint, keep)
         played = self.tasks_per_step * self.group_size * len(history)
         return Curves(history, played, time.monotonic() - began, notes)
+
+    def check(self, tasks: Sequence[Task], policy: Policy, report_to: Sequence[str] = ()) -> None:
+        """Everything that can be known to be wrong before a model is loaded.
+
+        Raises:
+            UserError: see `train`.
+        """
+        check_tasks(tasks, self.tasks_per_step)
+        if not hasattr(policy, "attach"):
+            raise UserError(f"rl learns from what its own model does: policy=local, not {type(policy).__name__}.")
+        if not getattr(policy, "temperature", 1.0) > 0:
+            raise UserError("policy.temperature=0 always does the same, so that a group cannot differ: take 1.0.")
+        self.arguments(Path(), 0, report_to)
 
     def arguments(self, out: Path, seed: int, report_to: Sequence[str], temperature: float = 1.0) -> GRPOConfig:
         """TRL's form of these hyper-parameters.
@@ -153,15 +168,6 @@ class Grpo:
             "disable_tqdm": True,
         }
         return trl_arguments(GRPOConfig, "grpo", named, self.extra)
-
-
-def _check(loaded: Loaded, policy: Policy) -> None:
-    if not hasattr(policy, "attach"):
-        raise UserError(f"rl learns from what its own model does: policy=local, not {type(policy).__name__}.")
-    if not getattr(policy, "temperature", 1.0) > 0:
-        raise UserError("policy.temperature=0 always does the same, so that a group cannot differ: take 1.0.")
-    if not any(parameter.requires_grad for parameter in loaded.model.parameters()):
-        raise UserError("No weight of the model is trainable: set model.lora.r above 0, or do not quantize.")
 
 
 def _fit(

@@ -26,13 +26,13 @@ def test_a_longer_run_begins_as_a_shorter_one():
 
 
 def test_fewer_tasks_than_a_step_wants():
-    with pytest.raises(UserError, match="tasks_per_step=4, but there are 3 tasks"):
-        schedule(3, 4, 1, seed=0)
+    with pytest.raises(UserError, match="tasks_per_step=4, but there are 1 tasks"):
+        check_tasks([Task("a", [])], per_step=4)
 
 
 def test_tasks_of_the_same_id_would_be_one_group():
     with pytest.raises(UserError, match="'a'"):
-        check_tasks([Task("a", []), Task("b", []), Task("a", [])])
+        check_tasks([Task("a", []), Task("b", []), Task("a", [])], per_step=2)
 
 
 def test_a_light_trajectory_keeps_what_credit_needs_and_no_text():

@@ -1,0 +1,108 @@
+"""`agenttrain rl`, from tasks to a model folder and a report; the training itself is tested in tests/trainer."""
+
+import json
+import shutil
+
+import pytest
+
+from agenttrain import store
+from agenttrain.commands.rl import course, facts, rl
+from agenttrain.credit.gigpo import Gigpo
+from agenttrain.env.craft import Craft
+from agenttrain.errors import UserError
+from agenttrain.model.lora import Lora
+from agenttrain.model.pretrained import Pretrained
+from agenttrain.model.tiny import Tiny
+from agenttrain.policy.craft_expert import CraftExpert
+from agenttrain.policy.local import Local
+from agenttrain.reward.format import Format
+from agenttrain.reward.rlvf import Rlvf
+from agenttrain.rollout import Limits
+from agenttrain.task.craft import Craft as Tasks
+from agenttrain.trainer.grpo import Curves, Grpo
+
+ALGO = {"steps": 2, "tasks_per_step": 2, "group_size": 2, "batch_size": 4, "learning_rate": 1e-3, "save_steps": 1}
+
+
+def run(out, lora=0, **changed):
+    shape = {"layers": 1, "hidden": 32, "heads": 2, "kv_heads": 1, "head_dim": 16, "intermediate": 32}
+    settings = {
+        "model": Tiny(**shape, lora=Lora(r=lora)),
+        "task": Tasks(n=4),
+        "env": Craft(),
+        "policy": Local(slots=4),
+        "rollout": Limits(max_turns=2, max_tokens=8),
+        "reward": {"rlvf": Rlvf(), "format": Format()},
+        "credit": Gigpo(),
+        "algo": Grpo(**ALGO),
+    }
+    rl(**settings | changed, out=out)
+
+
+@pytest.mark.parametrize("lora", [0, 4])
+def test_it_leaves_a_model_a_report_figures_and_episodes(tmp_path, capsys, lora):
+    run(tmp_path, lora)
+    loaded = Pretrained(path=str(tmp_path / "model")).load()
+    assert loaded.chat.open([{"role": "user", "content": "x"}], [])
+    report = (tmp_path / "report.md").read_text()
+    assert "| steps | 2 |" in report
+    assert "| episodes | 8 |" in report
+    assert report.count("\n| 1 |") == report.count("\n| 2 |") == 1, "the course has a row for each of the two steps"
+    assert str(tmp_path / "report.md") in capsys.readouterr().out.replace("\n", "")
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "success" in row] == [1, 2]
+    episodes = list(store.read(tmp_path / "trajectories.jsonl"))
+    assert [t.meta["step"] for t in episodes] == [0] * 4 + [1] * 4
+    assert all(t.scores.keys() == {"rlvf", "format"} for t in episodes)
+    assert (tmp_path / "model" / "README.md").exists()
+
+
+def test_resuming_writes_no_episode_twice(tmp_path):
+    run(tmp_path)
+    before = (tmp_path / "trajectories.jsonl").read_text()
+    shutil.rmtree(tmp_path / "checkpoints" / "checkpoint-2")  # as if killed in the second step
+    run(tmp_path, resume=True)
+    assert (tmp_path / "trajectories.jsonl").read_text() == before
+    assert "Going on from" in (tmp_path / "report.md").read_text()
+
+
+def test_episodes_need_not_be_kept(tmp_path):
+    run(tmp_path, save_trajectories=False)
+    assert not (tmp_path / "trajectories.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"policy": CraftExpert()}, "policy=local"),
+        ({"reward": {}}, "No reward has a weight"),
+        ({"reward": {"rlvf": Rlvf(weight=0.0)}}, "No reward has a weight"),
+        ({"task": Tasks(n=1)}, "there are 1 tasks"),
+        ({"algo": Grpo(**ALGO | {"batch_size": 3})}, "batches of 3"),
+        ({"algo": Grpo(**ALGO, extra={"detla": 4})}, "Did you mean delta"),
+    ],
+)
+def test_a_fault_is_told_before_the_model_is_loaded_and_leaves_nothing(tmp_path, changed, message):
+    with pytest.raises(UserError, match=message):
+        run(tmp_path, model=None, **changed)
+    assert not list(tmp_path.iterdir())
+
+
+def row(success: float) -> dict[str, float]:
+    return {"success": success, "failed_by_us": 1.0, "rollout_seconds": 2.0, "train_seconds": 3.0}
+
+
+def test_the_course_is_told_in_tenths():
+    table = course([row(step / 20) for step in range(20)]).splitlines()
+    assert table[0] == "| steps | success |"
+    assert len(table) == 2 + 10
+    assert table[2] == "| 1-2 | 0.025 |"
+    assert table[-1] == "| 19-20 | 0.925 |"
+
+
+def test_facts_compare_the_first_with_the_last_tenth():
+    known = facts(Curves([row(step / 20) for step in range(20)], episodes=160, seconds=100.0, notes=[]))
+    assert known["success, first steps"] == "0.025 (mean of 2)"
+    assert known["success, last steps"] == "0.925 (mean of 2)"
+    assert known["failed around the agent"] == "20 episodes, masked"
+    assert (known["playing"], known["learning"], known["time"]) == ("40 s", "1 min 00 s", "1 min 40 s")
