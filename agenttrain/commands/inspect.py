@@ -8,9 +8,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agenttrain import config, store
+from agenttrain import store
+from agenttrain.config.compose import compose
 from agenttrain.errors import UserError
-from agenttrain.trainer.tokens import IGNORED, Tokens, find_fault, label_all, label_example
+from agenttrain.trainer.masks import find_fault, label_all
+from agenttrain.trainer.tokens import IGNORED, Tokens, label_example
 from agenttrain.types import Example, Trajectory
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def inspect(
 
     file = path / "trajectories.jsonl" if path.is_dir() else path
     chosen = _choose(file, data, overrides)
-    options = config.compose("sft", chosen, config_dir).call().keywords
+    options = compose("sft", chosen, config_dir).call().keywords
     algo, source = options["algo"], options["data"]
     examples = list(source)
     chat = _chat(model or (str(path / "model") if (path / "model").is_dir() else "tiny"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agenttrain.trainer import checkpoints
 from agenttrain.trainer.arguments import trl_arguments
-from agenttrain.trainer.tokens import Account, Overlong, Tokens, label_all
+from agenttrain.trainer.heldout import split
+from agenttrain.trainer.masks import Account, label_all
+from agenttrain.trainer.tokens import Overlong, Tokens
 from agenttrain.types import Example
 
 if TYPE_CHECKING:
@@ -182,38 +183,6 @@ class Sft:
         if trainer.is_world_process_zero():
             (out / "model" / "training_args.bin").unlink()  # a pickle, and no part of a model
         return (losses[0][1], losses[-1][1], trainer) if losses else (None, None, trainer)
-
-
-def split(rows: Sequence[tuple[Example, Tokens]], share: float, seed: int) -> tuple[list[Tokens], list[Tokens]]:
-    """Training and held-out sequences; about `share` of the records are held out.
-
-    Records that open with the same question stay on one side, so that another method's answer to a held-out question
-    is never trained on. Which are held out depends on seed and questions, not on the order of the file.
-    """
-    groups: dict[str, list[Tokens]] = {}
-    for example, tokens in rows:
-        groups.setdefault(_question(example), []).append(tokens)
-    ranked = sorted(groups, key=lambda question: sha256(f"{seed} {question}".encode()).digest())
-    wanted = min(max(1, round(share * len(rows))), len(rows) - 1) if share > 0 and len(groups) > 1 else 0
-    held: set[str] = set()
-    count = 0
-    for question in ranked[:-1]:
-        if count >= wanted:
-            break
-        held.add(question)
-        count += len(groups[question])
-    train = [tokens for example, tokens in rows if _question(example) not in held]
-    return train, [tokens for example, tokens in rows if _question(example) in held]
-
-
-def _question(example: Example) -> str:
-    texts = []
-    for message in example.messages:
-        if message["role"] == "assistant":
-            break
-        if message["role"] == "user":
-            texts.append(str(message.get("content")))
-    return "\n".join(texts)
 
 
 def _dataset(rows: list[Tokens]) -> Any:

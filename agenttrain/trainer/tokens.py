@@ -5,14 +5,13 @@ A sequence is always `open + reply + extend + reply + ... + reply`; loss falls o
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from agenttrain.errors import UserError
-from agenttrain.types import Example, Message, Trajectory
+from agenttrain.types import Example, Trajectory
 
 if TYPE_CHECKING:
     from agenttrain.model.chat import Chat
@@ -48,23 +47,6 @@ class Tokens:
         return [(turn, [label for _, label in rows]) for (turn, trained), rows in stretches if trained]
 
 
-@dataclass
-class Account:
-    """What became of the records on their way to tokens."""
-
-    records: int = 0
-    kept: int = 0
-    truncated: int = 0
-    """Records kept without the turns or tokens that did not fit."""
-    dropped: Counter[str] = field(default_factory=Counter)
-    """Reason -> number of records."""
-    tokens: int = 0
-    trained: int = 0
-    """Tokens with loss, of `tokens`."""
-    lost: int = 0
-    """Tokens with loss that did not fit into `max_length`, dropped records included."""
-
-
 def label_example(example: Example, chat: Chat, max_length: int | None = None, overlong: Overlong = "turn") -> Tokens:
     """The tokens of one record, up to its last trained one (what follows cannot change the loss).
 
@@ -73,39 +55,6 @@ def label_example(example: Example, chat: Chat, max_length: int | None = None, o
     """
     tokens = _render(example, chat) if example.ids is None else _recorded(example)
     return _fit(tokens, max_length, overlong)
-
-
-def label_all(
-    examples: Iterable[Example], chat: Chat, max_length: int | None = None, overlong: Overlong = "turn"
-) -> tuple[list[tuple[Example, Tokens]], Account]:
-    """All records that have something to train, with their tokens, and an account of the rest.
-
-    Raises:
-        UserError: a mask is wrong in any record, nothing is left to train, or no trained turn ends in a stop token.
-    """
-    account, kept, faults = Account(), [], []
-    for example in examples:
-        tokens = label_example(example, chat, max_length, overlong)
-        account.records += 1
-        account.lost += tokens.lost
-        if not tokens.trained:
-            account.dropped["no turn fits into max_length" if tokens.lost else "no turn to train"] += 1
-            continue
-        if fault := find_fault(example, tokens, chat):
-            faults.append(f"{example.source or example.id}: {fault}")
-        account.kept += 1
-        account.truncated += tokens.lost > 0
-        account.tokens += len(tokens.ids)
-        account.trained += tokens.trained
-        kept.append((example, tokens))
-    if faults:
-        raise UserError(f"{len(faults)} of {account.records} records have a wrong mask. The first is {faults[0]}")
-    if not kept:
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in account.dropped.items()) or "no records"
-        raise UserError(f"Nothing to train on ({reasons}). Look at the data with 'agenttrain inspect'.")
-    if not any(ids[-1] in chat.stop_ids for _, tokens in kept for _, ids in tokens.runs()):
-        raise UserError("No trained turn ends in a stop token: the model would never learn to end its turn.")
-    return kept, account
 
 
 def label_trajectory(trajectory: Trajectory) -> Tokens:
@@ -120,35 +69,6 @@ def label_trajectory(trajectory: Trajectory) -> Tokens:
 def widen(advantages: Sequence[float], tokens: Tokens) -> list[float]:
     """One advantage per turn -> one per token: the turn's own on what was sampled in it, 0 on the rest."""
     return [advantages[turn] if turn >= 0 else 0.0 for turn in tokens.turn]
-
-
-def find_fault(example: Example, tokens: Tokens, chat: Chat) -> str | None:
-    """Reads the labels back into messages and compares: what is wrong with the mask, or None.
-
-    Independent of how the labels were made. It finds loss on an observation, a turn without its stop token, and text
-    that tokenizing changed.
-    """
-    if not len(tokens.ids) == len(tokens.labels) == len(tokens.turn):
-        return "ids, labels and turns differ in length."
-    if any(label not in (IGNORED, token) for label, token in zip(tokens.labels, tokens.ids, strict=True)):
-        return "a label is not the token it stands at."
-    turns = [message for message in example.messages if message["role"] == "assistant"]
-    runs = tokens.runs()
-    for place, (turn, ids) in enumerate(runs):
-        if not 0 <= turn < len(turns):
-            return f"tokens outside the assistant's turns carry loss: {chat.tokenizer.decode(ids)[:80]!r}"
-        if not turns[turn].get("train"):
-            return f"turn {turn} carries loss though its message does not say 'train: true'."
-        if tokens.lost and place == len(runs) - 1 and ids[-1] not in chat.stop_ids:
-            continue  # cut in the middle, by request
-        if example.ids is None and ids[-1] not in chat.stop_ids:
-            return f"the stop token of turn {turn} carries no loss."
-        if not _same(chat.parse(ids, example.tools), turns[turn]):
-            hint = "" if example.ids is None else " (sampled with another tokenizer? Set data.recorded_tokens=false)"
-            return (
-                f"the tokens of turn {turn} read {chat.tokenizer.decode(ids)[:80]!r}, which is not its message{hint}."
-            )
-    return None
 
 
 def _render(example: Example, chat: Chat) -> Tokens:
@@ -202,11 +122,3 @@ def _last_trained(tokens: Tokens, end: int) -> int:
     while end and tokens.labels[end - 1] == IGNORED:
         end -= 1
     return end
-
-
-def _same(parsed: Message, message: Message) -> bool:
-    def key(m: Message) -> tuple[str, list[tuple[str, object]]]:
-        calls = [call["function"] for call in m.get("tool_calls") or []]
-        return (m.get("content") or "").strip(), [(call["name"], call["arguments"]) for call in calls]
-
-    return key(parsed) == key(message)

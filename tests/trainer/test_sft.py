@@ -11,17 +11,11 @@ from agenttrain.errors import UserError
 from agenttrain.model.lora import Lora
 from agenttrain.model.pretrained import Pretrained
 from agenttrain.model.tiny import Tiny
-from agenttrain.trainer.sft import Sft, split
-from agenttrain.trainer.tokens import Tokens, label_all
+from agenttrain.trainer.heldout import split
+from agenttrain.trainer.masks import label_all
+from agenttrain.trainer.sft import Sft
+from agenttrain.trainer.tokens import Tokens
 from agenttrain.types import Example
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def small(lora=0, dropout=0.0):
@@ -201,19 +195,6 @@ def test_packing_is_refused_where_records_would_see_each_other():
 
     with pytest.raises(UserError, match="packing"):
         check_packing(Blind(), model.config.vocab_size)
-
-
-def test_records_with_the_same_question_stay_on_one_side():
-    rows = [(example(n % 10), Tokens([n], [n], [0])) for n in range(40)]
-    train, heldout = split(rows, 0.25, seed=0)
-    asked = {row.ids[0] % 10 for row in heldout}
-    assert 8 <= len(heldout) <= 13
-    assert not asked & {row.ids[0] % 10 for row in train}
-    assert len(train) + len(heldout) == 40
-    shuffled = split(rows[::-1], 0.25, seed=0)[1]
-    assert {row.ids[0] for row in shuffled} == {row.ids[0] for row in heldout}
-    assert split(rows, 0.0, seed=0)[1] == []
-    assert split(rows[:1], 0.5, seed=0) == ([rows[0][1]], [])
 
 
 def test_length_groups_leave_less_padding(tmp_path):

@@ -1,0 +1,83 @@
+"""Every record is accounted for, and a wrong mask is caught before it trains."""
+
+import pytest
+
+from agenttrain.errors import UserError
+from agenttrain.model.tiny import Tiny
+from agenttrain.trainer.masks import find_fault, label_all
+from agenttrain.trainer.tokens import IGNORED, label_example
+from agenttrain.types import Example
+
+from .records import episode, recorded
+
+
+@pytest.fixture(scope="module")
+def chat():
+    return Tiny(layers=1, hidden=32, heads=1, kv_heads=1, intermediate=32).load().chat
+
+
+def test_the_account_counts_what_was_kept_cut_and_dropped(chat):
+    whole = label_example(episode(), chat)
+    examples = [episode(), episode("long " * 200), episode(first=False, second=False), episode("long", first=False)]
+    kept, account = label_all(examples, chat, max_length=len(whole.ids) + 20)
+    assert (account.records, account.kept, account.truncated) == (4, 3, 1)
+    assert account.dropped == {"no turn to train": 1}
+    assert account.tokens == sum(len(tokens.ids) for _, tokens in kept)
+    assert account.trained == sum(tokens.trained for _, tokens in kept)
+    with pytest.raises(UserError, match="no turn fits into max_length: 1"):
+        label_all([episode()], chat, max_length=10)
+
+
+def test_a_record_without_anything_to_train_stops_the_run(chat):
+    with pytest.raises(UserError, match="Nothing to train"):
+        label_all([episode(first=False, second=False)], chat)
+    with pytest.raises(UserError, match="no records"):
+        label_all([], chat)
+
+
+def test_a_mask_of_all_ones_is_caught(chat):
+    example = episode()
+    tokens = label_example(example, chat)
+    assert find_fault(example, tokens, chat) is None
+    tokens.labels = list(tokens.ids)
+    assert "outside the assistant's turns" in find_fault(example, tokens, chat)
+    everything = range(10**6)
+    with pytest.raises(UserError, match="1 of 1 records have a wrong mask"):
+        label_all([recorded(example, chat, also=everything)], chat)
+
+
+def test_one_observation_token_under_loss_is_caught(chat):
+    tokens = label_example(episode(), chat)
+    after_stop = tokens.labels.index(chat.stop_id) + 1
+    with pytest.raises(UserError, match="is not its message"):
+        label_all([recorded(episode(), chat, also=[after_stop])], chat)
+    opening = recorded(episode(), chat, also=[0])
+    with pytest.raises(UserError, match="wrong mask"):
+        label_all([opening], chat)
+
+
+def test_an_untrained_stop_token_is_caught(chat):
+    example = episode()
+    tokens = label_example(example, chat)
+    tokens.labels[tokens.labels.index(chat.stop_id)] = IGNORED
+    assert "stop token of turn 0" in find_fault(example, tokens, chat)
+    example = recorded(example, chat)
+    example.mask = [sampled and token != chat.stop_id for sampled, token in zip(example.mask, example.ids, strict=True)]
+    with pytest.raises(UserError, match="stop token"):
+        label_all([example], chat)
+
+
+def test_text_that_tokenizing_changes_is_caught(chat):
+    stop = chat.tokenizer.decode([chat.stop_id])
+    example = Example(
+        "x", [{"role": "user", "content": "q"}, {"role": "assistant", "content": f"a{stop}b", "train": True}]
+    )
+    with pytest.raises(UserError, match="wrong mask"):
+        label_all([example], chat)
+
+
+def test_recorded_tokens_and_mask_of_different_length_are_refused(chat):
+    example = recorded(episode(), chat)
+    example.mask = example.mask[:-1]
+    with pytest.raises(UserError, match="recorded tokens"):
+        label_all([example], chat)
