@@ -165,6 +165,7 @@ class Grpo:
             "save_steps": self.save_steps * updates,  # only between steps can a run be resumed exactly
             "save_total_limit": self.save_total_limit,
             "report_to": list(report_to),
+            "ddp_find_unused_parameters": False,  # an episode masked whole still takes part, with a gradient of zero
             "disable_tqdm": True,
         }
         return trl_arguments(GRPOConfig, "grpo", named, self.extra)
