@@ -103,9 +103,10 @@ def run(command: str, overrides: list[str], config_dir: Path | None, cfg: str | 
     Raises:
         UserError: anything the user can mend; then nothing has been written.
     """
-    from agenttrain import config, run_folder
+    from agenttrain import run_folder
+    from agenttrain.config.compose import compose
 
-    composed = config.compose(command, overrides, config_dir, complete=cfg is None)
+    composed = compose(command, overrides, config_dir, complete=cfg is None)
     if cfg == "job":
         _say(composed.yaml().rstrip())
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from agenttrain import options
+from agenttrain.config import options
 from agenttrain.errors import UserError
 
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from agenttrain import config, run_folder
+from agenttrain import run_folder
+from agenttrain.config.compose import compose
+from agenttrain.config.overrides import parse
 from agenttrain.errors import UserError
 
 
@@ -53,13 +55,13 @@ def run(command: str, overrides: list[str], config_dir: Path | None, dry_run: bo
 def expand(command: str, overrides: list[str], config_dir: Path | None) -> list[Job]:
     """The product of all sweeps as checked jobs, each with the folder `<out>/<number>-<what differs>`."""
     choices: list[list[str]] = []
-    for override, text in zip(config.parse(overrides), overrides, strict=True):
+    for override, text in zip(parse(overrides), overrides, strict=True):
         key = text.partition("=")[0]
         values = override.sweep_string_iterator() if override.is_sweep_override() else None
         choices.append([text] if values is None else [f"{key}={value}" for value in values])
     jobs = []
     for number, texts in enumerate(product(*choices)):
-        values = config.compose(command, list(texts), config_dir).values
+        values = compose(command, list(texts), config_dir).values
         point = [text for text, options in zip(texts, choices, strict=True) if len(options) > 1]
         name = re.sub(r"[^\w.-]+", "-", f"{number}-" + "_".join(point)).rstrip("-")[:80]
         out = Path(values["out"]) / name

@@ -127,13 +127,15 @@ def test_a_fault_is_told_in_a_line_and_nothing_is_written(fault, home):
         "agenttrain.cli.os.system",
         "agenttrain.sweep.subprocess.run",
         "agenttrain.sweep.subprocess",
-        "agenttrain.config.import_module",
+        "agenttrain.config.compose.import_module",
+        "agenttrain.config.compose.compose",
+        "agenttrain.sweep._run_one",
         "hydra.utils.call",
         "system",
         "[a]",
     ],
 )
-def test_a_target_outside_the_allowed_packages_is_never_called(target, home):
+def test_only_a_class_of_an_allowed_package_is_ever_called(target, home):
     result = call("rl", *READY, f"credit._target_={target}", "+credit.command=touch owned")
     assert result.exit_code == 2
     assert "credit._target_" in result.stderr

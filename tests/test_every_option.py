@@ -11,7 +11,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from agenttrain import cli, config, options
+from agenttrain import cli
+from agenttrain.config import options
+from agenttrain.config.compose import compose
 from agenttrain.errors import UserError
 
 WHERE = options.folders()
@@ -90,7 +92,7 @@ def test_every_option_composes_and_passes_the_check(case):
     group, option = override.split("=")
     lacks = ["task=craft", "policy=local"] if override == "env=trl_class" else []
     own = [word for word in lacks if word.split("=")[0] in GROUPS[command]]
-    composed = config.compose(command, [override, *own], complete=False)
+    composed = compose(command, [override, *own], complete=False)
     assert composed.choices[group] == option
     assert composed.values[group]
 
@@ -104,14 +106,14 @@ def learns_in(option):
     commands = []
     for command in ("sft", "rl"):
         with suppress(UserError):
-            config.compose(command, [f"algo={option}"], complete=False)
+            compose(command, [f"algo={option}"], complete=False)
             commands.append(command)
     return commands
 
 
 @pytest.mark.parametrize(("recipe", "command"), RECIPES)
 def test_every_recipe_composes_in_its_commands(recipe, command):
-    composed = config.compose(command, [f"conf={recipe}"], complete=False)
+    composed = compose(command, [f"conf={recipe}"], complete=False)
     assert composed.choices["conf"] == recipe
 
 
@@ -204,7 +206,7 @@ def test_tasks_are_evaluated(task, runs, tmp_path):
 
 @pytest.mark.parametrize(("recipe", "command"), RECIPES)
 def test_every_recipe_runs_two_steps(recipe, command, runs, tmp_path):
-    composed = config.compose(command, [f"conf={recipe}"], complete=False)
+    composed = compose(command, [f"conf={recipe}"], complete=False)
     data = [f"data={composed.choices['data']}"] if "data" in composed.choices else []
     # A recipe that starts from a checkpoint keeps model=pretrained, and gets the path of a tiny one.
     model = ["model=pretrained"] if composed.values["model"].get("path") else TINY.split()

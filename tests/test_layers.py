@@ -37,13 +37,10 @@ ALLOWED = {
     "trainer": {*WORDS, "rollout", "model", "watch"},
     "eval": WORDS,
     # the front door, which knows the commands by name only
-    "signature": set(),
-    "options": {"errors", "signature"},
-    "check": {"errors", "signature"},
-    "config": {"errors", "signature", "options", "check"},
+    "config": {"errors"},
     "run_folder": {"errors"},
     "sweep": {"errors", "config", "run_folder"},
-    "completion": {"errors", "options"},
+    "completion": {"errors", "config"},
     "cli": {"errors", "completion", "config", "run_folder", "sweep", "commands"},
     "__main__": {"cli"},
     # the pipelines, in words
@@ -52,7 +49,7 @@ ALLOWED = {
 HEAVY = {"torch", "trl", "transformers", "peft", "accelerate"}
 COMPUTES = re.compile(r"(model|trainer)/.*|policy/(local|engine)\.py|env/trl_class\.py|commands/inspect\.py")
 """The last two read a schema and a tokenizer with transformers, inside a function."""
-CONFIGURES = re.compile(r"(config|sweep)\.py")
+CONFIGURES = re.compile(r"config/(compose|overrides)\.py")
 
 
 def modules():

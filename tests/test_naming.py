@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agenttrain import options
-from agenttrain.check import check
-from agenttrain.signature import read
+from agenttrain.config import options
+from agenttrain.config.check import check
+from agenttrain.config.signature import read
 
 ROOT = Path(__file__).parent.parent
 CONF = options.folders()[0]
@@ -81,7 +81,7 @@ def nodes(value):
 @pytest.mark.parametrize("file", CLASSES, ids=name_of)
 def test_its_values_have_the_types_that_the_class_declares(file):
     node = {key: value for key, value in content(file).items() if key != "defaults"}
-    check(node, "test", [ROOT / "agenttrain"], complete=False)
+    check({"option": node}, "test", [ROOT / "agenttrain"], complete=False)
 
 
 @pytest.mark.parametrize("file", PRESETS, ids=name_of)

@@ -41,6 +41,7 @@ class Signature:
     """It takes any further keyword."""
     module: str
     name: str
+    is_class: bool
 
 
 def find_module(name: str) -> Path | None:
@@ -74,9 +75,9 @@ def read(target: str) -> Signature | None:
     place, node = _define(module, name, within=target.partition(".")[0])
     match node:
         case ast.FunctionDef():
-            return Signature(*_arguments(node, place), place, name)
+            return Signature(*_arguments(node, place), place, node.name, is_class=False)
         case ast.ClassDef():
-            return Signature(*_constructor(node, place), place, name)
+            return Signature(*_constructor(node, place), place, node.name, is_class=True)
     return None
 
 
@@ -85,7 +86,7 @@ def _names(module: str) -> dict[str, ast.stmt]:
     """What a module binds at its top level (under `if` and `try` too): classes, functions, imports, assignments."""
     file = find_module(module)
     found: dict[str, ast.stmt] = {}
-    for node in _top_level(ast.parse(file.read_text()).body if file else []):
+    for node in _top_level(ast.parse(file.read_text(encoding="utf-8")).body if file else []):
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
                 found[name] = node

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from agenttrain.config.signature import Signature, find_module, read
 from agenttrain.errors import UserError, did_you_mean
-from agenttrain.signature import Signature, find_module, read
 
 MISSING = "???"
 
@@ -62,8 +62,9 @@ def _signature(target: Any, path: str, packages: list[Path]) -> Signature:
             "agenttrain.conf, or of a module in --config-dir."
         )
     signature = read(target)
-    if signature is None:
-        raise UserError(f"{where}={target}: no such class or function in the source of {target.partition('.')[0]}")
+    kind = "class" if path else "function"  # only the command itself is a function: a function may do anything
+    if signature is None or signature.is_class != bool(path) or signature.name.startswith("_"):
+        raise UserError(f"{where}={target}: no such {kind} in the source of {target.partition('.')[0]}")
     return signature
 
 

@@ -10,8 +10,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from agenttrain.config.signature import find_module
 from agenttrain.errors import UserError
-from agenttrain.signature import find_module
 
 COMMANDS = ("generate-trajectories", "sft", "rl", "eval")
 """The commands with a configuration: each has `conf/<command>.yaml`."""

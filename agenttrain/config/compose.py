@@ -1,4 +1,4 @@
-"""Overrides -> a composed, checked configuration -> typed objects. Knows Hydra, and nothing of the rooms."""
+"""Overrides -> a composed, checked configuration -> typed objects."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from agenttrain import options
-from agenttrain.check import check
-from agenttrain.errors import UserError, did_you_mean
-from agenttrain.signature import find_module, read
+from agenttrain.config import options
+from agenttrain.config.check import check
+from agenttrain.config.overrides import for_hydra, parse
+from agenttrain.config.signature import find_module, read
+from agenttrain.errors import UserError
 
 Tree = dict[str, Any]
 
@@ -58,7 +57,7 @@ def compose(command: str, overrides: list[str], config_dir: Path | None = None, 
         UserError: one or two lines on the first thing that is wrong.
     """
     where = options.folders(config_dir)
-    lines = [_for_hydra(override, command, where) for override in parse(overrides)]
+    lines = [for_hydra(override, command, where) for override in parse(overrides)]
     lines.append(f"hydra.searchpath=[{','.join(_quote(f'file://{folder}') for folder in where[1:])}]")
     try:
         with initialize_config_dir(str(where[0]), version_base="1.3"):
@@ -81,69 +80,6 @@ def compose(command: str, overrides: list[str], config_dir: Path | None = None, 
         sys.path.append(str(config_dir.resolve()))
     check(values, command, _packages(where, config_dir), complete)
     return Composed(command, values, _without_secrets(values, raw), _choices(choices, values))
-
-
-def parse(overrides: list[str]) -> list[Override]:
-    """Read overrides in Hydra's grammar.
-
-    Raises:
-        UserError: a text that is none, with how to write it.
-    """
-    parser, parsed = OverridesParser.create(), []
-    for text in overrides:
-        if "=" not in text and not text.startswith("~"):
-            raise UserError(f"cannot read '{text}': an override is key=value or group=option")
-        try:
-            parsed.append(parser.parse_override(text))
-        except HydraException as error:
-            key, _, value = text.partition("=")
-            raise UserError(f"cannot read '{text}'. Quote the value: \"{key}='{value}'\"") from error
-    return parsed
-
-
-def _for_hydra(override: Override, command: str, where: list[Path]) -> str:
-    """One override as Hydra takes it: a group as it is, a recipe as `+conf/<recipe>=<command>`, a value with `++`.
-
-    With `++` any key is merged, and a misspelt one meets the same check as a misspelt key of a recipe.
-    """
-    text, key = override.input_line or "", override.key_or_group
-    if override.is_sweep_override():
-        raise UserError(f"'{text}' is a sweep: add --multirun, or quote a comma that belongs to the value")
-    if key.split("/")[0].split(".")[0] == "hydra":
-        raise UserError(f"'{text}': Hydra's own settings have no effect here")
-    if key == options.RECIPES:
-        recipe = str(override.value())
-        _check_recipe(recipe, command, where)
-        return f"+{options.RECIPES}/{recipe}={command}"
-    if options.is_group(key, where):
-        return _check_group(override, command, where)
-    return "++" + text if override.type == OverrideType.CHANGE else text
-
-
-def _check_recipe(recipe: str, command: str, where: list[Path]) -> None:
-    recipes = options.recipes(where)
-    if recipe not in recipes:
-        raise UserError(f"no recipe '{recipe}'.{did_you_mean(recipe, recipes)} There are: {_listed(recipes)}")
-    if command not in recipes[recipe]:
-        raise UserError(f"recipe '{recipe}' has no part for {command}. It has: {', '.join(recipes[recipe])}")
-
-
-def _check_group(override: Override, command: str, where: list[Path]) -> str:
-    group, value = override.key_or_group, override.value()
-    groups, known = options.chosen(command, where), options.options(group, where)
-    if group not in groups and override.type == OverrideType.CHANGE:
-        raise UserError(f"no group '{group}' in {command}.{did_you_mean(group, groups)} It has: {', '.join(groups)}")
-    if override.type == OverrideType.DEL:
-        return override.input_line or ""
-    if isinstance(value, list) and isinstance(groups.get(group), str):
-        raise UserError(f"group {group} takes one option, for example {group}={known[0]}")
-    names = [str(option) for option in (value if isinstance(value, list) else [value])]
-    for name in names:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise UserError(f"no option '{name}' in group {group}.{hint} It has: {', '.join(known)}")
-    key = (override.input_line or "").partition("=")[0]
-    return f"{key}=[{','.join(names)}]" if isinstance(groups.get(group), list) else f"{key}={names[0]}"
 
 
 def _packages(where: list[Path], config_dir: Path | None) -> list[Path]:
@@ -207,7 +143,8 @@ def _arguments(node: Tree, path: str) -> Tree:
     signature = read(node["_target_"]) if "_target_" in node else None
     parameters = signature.parameters if signature else {}
     built = {key: _build(value, f"{path}.{key}".lstrip(".")) for key, value in node.items() if key != "_target_"}
-    return {k: Path(v) if isinstance(v, str) and str(parameters.get(k, "")) == "Path" else v for k, v in built.items()}
+    paths = [name for name, parameter in parameters.items() if str(parameter) in ("Path", "Path | None")]
+    return {key: Path(value) if key in paths and value is not None else value for key, value in built.items()}
 
 
 def _locate(target: str) -> Any:
@@ -220,10 +157,6 @@ def _first_line(error: Exception) -> str:
     line = str(error).strip().partition("\n")[0].rpartition("while resolving interpolation: ")[2].strip('"')
     key = getattr(error, "full_key", None)
     return f"{key}: {line}" if key else line
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(names) or "none yet"
 
 
 def _quote(text: str) -> str:

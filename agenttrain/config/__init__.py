@@ -1,0 +1,1 @@
+"""Overrides -> a composed, checked configuration -> typed objects. Knows Hydra, and nothing of the other rooms."""

@@ -1,0 +1,77 @@
+"""What a user types -> what Hydra takes: groups, recipes and values, each refused early with a suggestion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
+
+from agenttrain.config import options
+from agenttrain.errors import UserError, did_you_mean
+
+
+def parse(overrides: list[str]) -> list[Override]:
+    """Read overrides in Hydra's grammar.
+
+    Raises:
+        UserError: a text that is none, with how to write it.
+    """
+    parser, parsed = OverridesParser.create(), []
+    for text in overrides:
+        if "=" not in text and not text.startswith("~"):
+            raise UserError(f"cannot read '{text}': an override is key=value or group=option")
+        try:
+            parsed.append(parser.parse_override(text))
+        except HydraException as error:
+            key, _, value = text.partition("=")
+            raise UserError(f"cannot read '{text}'. Quote the value: \"{key}='{value}'\"") from error
+    return parsed
+
+
+def for_hydra(override: Override, command: str, where: list[Path]) -> str:
+    """One override as Hydra takes it: a group as it is, a recipe as `+conf/<recipe>=<command>`, a value with `++`.
+
+    With `++` any key is merged, and a misspelt one meets the same check as a misspelt key of a recipe.
+    """
+    text, key = override.input_line or "", override.key_or_group
+    if override.is_sweep_override():
+        raise UserError(f"'{text}' is a sweep: add --multirun, or quote a comma that belongs to the value")
+    if key.split("/")[0].split(".")[0] == "hydra":
+        raise UserError(f"'{text}': Hydra's own settings have no effect here")
+    if key == options.RECIPES:
+        recipe = str(override.value())
+        _check_recipe(recipe, command, where)
+        return f"+{options.RECIPES}/{recipe}={command}"
+    if options.is_group(key, where):
+        return _check_group(override, command, where)
+    return "++" + text if override.type == OverrideType.CHANGE else text
+
+
+def _check_recipe(recipe: str, command: str, where: list[Path]) -> None:
+    recipes = options.recipes(where)
+    if recipe not in recipes:
+        raise UserError(
+            f"no recipe '{recipe}'.{did_you_mean(recipe, recipes)} There are: {', '.join(recipes) or 'none yet'}"
+        )
+    if command not in recipes[recipe]:
+        raise UserError(f"recipe '{recipe}' has no part for {command}. It has: {', '.join(recipes[recipe])}")
+
+
+def _check_group(override: Override, command: str, where: list[Path]) -> str:
+    group, value = override.key_or_group, override.value()
+    groups, known = options.chosen(command, where), options.options(group, where)
+    if group not in groups and override.type == OverrideType.CHANGE:
+        raise UserError(f"no group '{group}' in {command}.{did_you_mean(group, groups)} It has: {', '.join(groups)}")
+    if override.type == OverrideType.DEL:
+        return override.input_line or ""
+    if isinstance(value, list) and isinstance(groups.get(group), str):
+        raise UserError(f"group {group} takes one option, for example {group}={known[0]}")
+    names = [str(option) for option in (value if isinstance(value, list) else [value])]
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise UserError(f"no option '{name}' in group {group}.{hint} It has: {', '.join(known)}")
+    key = (override.input_line or "").partition("=")[0]
+    return f"{key}=[{','.join(names)}]" if isinstance(groups.get(group), list) else f"{key}={names[0]}"
