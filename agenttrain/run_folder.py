@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,8 @@ def opened(out: Path, config: str) -> Iterator[None]:
     try:
         yield
     except UserError:
-        if [p.name for p in out.iterdir()] == ["config.yaml"]:
+        if {p.name for p in out.iterdir()} <= {"config.yaml", "base"}:
+            shutil.rmtree(out / "base", ignore_errors=True)  # a model that was built, and not trained
             (out / "config.yaml").unlink()
             for folder in made:
                 if not any(folder.iterdir()):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from agenttrain import run_folder
 from agenttrain.commands.sft import sft
 from agenttrain.data.fireact import Fireact
 from agenttrain.errors import UserError
@@ -72,6 +73,13 @@ def test_a_fault_in_the_data_is_found_before_a_model_is_loaded(tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         sft(Heavy(), Fireact(str(tmp_path / "nowhere.jsonl")), Sft(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_fault_in_the_masks_leaves_no_run_behind(tmp_path, data):
+    out = tmp_path / "runs" / "sft"
+    with pytest.raises(UserError, match="no turn fits"), run_folder.opened(out, "seed: 0\n"):
+        sft(small(), data, Sft(max_length=5), out)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_method_that_learns_from_episodes_is_refused(tmp_path, data):
