@@ -205,6 +205,8 @@ def _fits_generic(value: Any, head: str, items: list[ast.expr], module: str) -> 
 
 
 def _fits_name(value: Any, name: str, module: str) -> bool:
+    if name == "Any":  # a class in the source of typing
+        return True
     if name in _SCALARS:
         is_object = isinstance(value, dict) and "_target_" in value
         # bool is an int in Python, and no number to a reader of the YAML

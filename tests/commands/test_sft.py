@@ -6,6 +6,7 @@ import pytest
 
 from agenttrain import run_folder
 from agenttrain.commands.sft import sft
+from agenttrain.config.compose import compose
 from agenttrain.data.fireact import Fireact
 from agenttrain.errors import UserError
 from agenttrain.model.pretrained import Pretrained
@@ -80,6 +81,11 @@ def test_a_fault_in_the_masks_leaves_no_run_behind(tmp_path, data):
     with pytest.raises(UserError, match="no turn fits"), run_folder.opened(out, "seed: 0\n"):
         sft(small(), data, Sft(max_length=5), out)
     assert not (tmp_path / "runs").exists()
+
+
+def test_any_argument_of_trl_can_be_given_on_the_command_line(tmp_path):
+    composed = compose("sft", ["data.path=x", "algo.extra.neftune_noise_alpha=5"])
+    assert composed.call().keywords["algo"].extra == {"neftune_noise_alpha": 5}
 
 
 def test_a_method_that_learns_from_episodes_is_refused(tmp_path, data):
