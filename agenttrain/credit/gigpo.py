@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agenttrain.credit.groups import Norm, Statistics, discounted, groups, relative
+from agenttrain.credit.groups import Norm, Statistics, discounted, groups, relative, spread
 from agenttrain.types import Trajectory
 
 
@@ -32,33 +32,34 @@ class Gigpo:
         self.gamma, self.omega, self.norm, self.eps, self.statistics = gamma, omega, norm, eps, statistics
 
     def __call__(self, batch: Sequence[Trajectory]) -> list[list[float]]:
-        episode = relative(batch, self.norm, self.eps, self.statistics)
-        advantages = [[float(a)] * len(trajectory.turns) for trajectory, a in zip(batch, episode, strict=True)]
-        turns, anchors, returns = self._anchored(batch)
-        if len(returns):
-            step = self.omega * _within(anchors, returns, self.norm, self.eps)
-            for (place, turn), value in zip(turns, step.tolist(), strict=True):
-                advantages[place][turn] += value
+        advantages = spread(batch, relative(batch, self.norm, self.eps, self.statistics))
+        grouped = groups(batch)
+        order = [place for group in grouped for place in group]
+        futures = [discounted(batch[place].turn_rewards, self.gamma) for place in order]
+        values = np.array([value for future in futures for value in future])
+        step = self.omega * _within(_anchors(batch, grouped), values, self.norm, self.eps)
+        end = 0
+        for place in order:
+            start, end = end, end + len(batch[place].turns)
+            advantages[place] = (np.array(advantages[place]) + step[start:end]).tolist()
         return advantages
 
-    def _anchored(self, batch: Sequence[Trajectory]) -> tuple[list[tuple[int, int]], np.ndarray, np.ndarray]:
-        """All turns that have a state key: (place in batch, turn), the number of their anchor, their return."""
-        numbers: dict[tuple[str, str], int] = {}
-        turns, anchors, returns = [], [], []
-        for place in (place for group in groups(batch) for place in group):
-            trajectory = batch[place]
-            future = discounted(trajectory.turn_rewards, self.gamma)
-            for turn, value in enumerate(future):
-                if state := trajectory.turns[turn].observation.state:
-                    turns.append((place, turn))
-                    anchors.append(numbers.setdefault((trajectory.task.id, state), len(numbers)))
-                    returns.append(value)
-        return turns, np.array(anchors, dtype=np.int64), np.array(returns)
+
+def _anchors(batch: Sequence[Trajectory], grouped: list[list[int]]) -> np.ndarray:
+    """A number for every turn of the groups, in order: equal for equal states of one group, its own without a key."""
+    anchors: list[int] = []
+    for group in grouped:
+        numbers: dict[str | int, int] = {}
+        first = len(anchors)
+        for place in group:
+            for turn in batch[place].turns:
+                anchors.append(numbers.setdefault(turn.observation.state or len(anchors), first + len(numbers)))
+    return np.array(anchors, dtype=np.int64)
 
 
 def _within(group: np.ndarray, values: np.ndarray, norm: Norm, eps: float) -> np.ndarray:
     """(value - mean) / (std + eps) within equal numbers of `group`, std with n - 1; 0 for a number met once."""
-    count = np.bincount(group)
+    count = np.maximum(np.bincount(group), 1)  # a number in between may be nobody's
     centred = values - (np.bincount(group, values) / count)[group]
     if norm == "std":
         variance = np.bincount(group, centred**2) / np.maximum(count - 1, 1)
