@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from agenttrain import run_folder
 from agenttrain.config.compose import compose
-from agenttrain.config.overrides import parse
+from agenttrain.config.overrides import parse, quoted
 from agenttrain.errors import UserError
 
 
@@ -41,7 +43,7 @@ def run(command: str, overrides: list[str], config_dir: Path | None, dry_run: bo
     rows = [f"{'exit':>4} {'seconds':>8}  overrides -> out"]
     failed = False
     for number, job in enumerate(jobs):
-        print(f"[{number + 1}/{len(jobs)}] agenttrain {command} {' '.join(job.overrides)}", flush=True)
+        print(f"[{number + 1}/{len(jobs)}] agenttrain {command} {shlex.join(job.overrides)}", flush=True)
         if not dry_run:
             start = time.monotonic()
             code = _run_one([sys.executable, "-m", "agenttrain", command, *job.overrides, *flags])
@@ -67,18 +69,20 @@ def expand(command: str, overrides: list[str], config_dir: Path | None) -> list[
         out = Path(values["out"]) / name
         run_folder.check(out, values["resume"])
         kept = [text for text in texts if not text.startswith("out=")]
-        jobs.append(Job([*kept, f"out={out}"], point, str(out)))
+        jobs.append(Job([*kept, f"out={quoted(str(out))}"], point, str(out)))
     return jobs
 
 
 def _run_one(line: list[str]) -> int:
-    child = subprocess.Popen(line)
+    """Exit code of the process; Ctrl-C, or SIGTERM to us, reaches it once and through us, in a terminal too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    child = subprocess.Popen(line, process_group=0)
     try:
         return child.wait()
     except BaseException:
-        child.terminate()
+        child.send_signal(signal.SIGINT)
         try:
-            child.wait(timeout=10)
+            child.wait(timeout=30)
         except subprocess.TimeoutExpired:
             child.kill()
         raise

@@ -18,7 +18,7 @@ from yaml import YAMLError
 
 from agenttrain.config import options
 from agenttrain.config.check import check
-from agenttrain.config.overrides import for_hydra, parse
+from agenttrain.config.overrides import for_hydra, parse, quoted
 from agenttrain.config.signature import find_module, read
 from agenttrain.errors import UserError
 
@@ -58,7 +58,7 @@ def compose(command: str, overrides: list[str], config_dir: Path | None = None, 
     """
     where = options.folders(config_dir)
     lines = [for_hydra(override, command, where) for override in parse(overrides)]
-    lines.append(f"hydra.searchpath=[{','.join(_quote(f'file://{folder}') for folder in where[1:])}]")
+    lines.append(f"hydra.searchpath=[{','.join(quoted(f'file://{folder}') for folder in where[1:])}]")
     try:
         with initialize_config_dir(str(where[0]), version_base="1.3"):
             config = hydra_compose(command, lines, return_hydra_config=True)
@@ -157,7 +157,3 @@ def _first_line(error: Exception) -> str:
     line = str(error).strip().partition("\n")[0].rpartition("while resolving interpolation: ")[2].strip('"')
     key = getattr(error, "full_key", None)
     return f"{key}: {line}" if key else line
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "\\'") + "'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -28,6 +29,12 @@ def parse(overrides: list[str]) -> list[Override]:
             key, _, value = text.partition("=")
             raise UserError(f"cannot read '{text}'. Quote the value: \"{key}='{value}'\"") from error
     return parsed
+
+
+def quoted(text: str) -> str:
+    """A text of any characters as a value in Hydra's grammar."""
+    # A backslash means itself there, unless a quote follows.
+    return "'" + re.sub(r"(\\*)('|$)", lambda run: run[1] * 2 + ("\\'" if run[2] else ""), text) + "'"
 
 
 def for_hydra(override: Override, command: str, where: list[Path]) -> str:
