@@ -41,6 +41,15 @@ def owed(recipes: Recipes, goal: str, inventory: Items) -> Items:
     return calls
 
 
+def shortage(recipes: Recipes, item: str, inventory: Items) -> list[str]:
+    """From `item` down to what can be had at once: each name is the first ingredient that the one before it is short
+    of. The last is always among what is owed for `item`, whatever the inventory."""
+    for ingredient, count in recipes[item]["of"].items() if item in recipes else ():
+        if inventory.get(ingredient, 0) < count:
+            return [item, *shortage(recipes, ingredient, inventory)]
+    return [item]
+
+
 def ingredients_first(recipes: Recipes, goal: str) -> list[str]:
     """Every item of the goal's recipe tree once, none before its own ingredients; the goal comes last."""
     order: dict[str, None] = {}

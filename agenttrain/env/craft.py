@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from agenttrain.crafting import Items, Recipes, listing, owed
+from agenttrain.crafting import Items, Recipes, listing, owed, shortage
 from agenttrain.env.tools import BadCall, Call, answers, read_call, tool
 from agenttrain.errors import UserError
 from agenttrain.types import Message, Observation, Task, Tool
@@ -21,12 +21,14 @@ class Craft:
 
     Args:
         slack: step budget over the optimal number of steps, at least 1; the budget is rounded up.
+        hints: each observation names what is short, from the goal down to what can be had at once. Without them a
+            policy must read the recipes and plan, which random weights do not learn in minutes.
     """
 
-    def __init__(self, slack: float = 1.25) -> None:
+    def __init__(self, slack: float = 1.25, hints: bool = False) -> None:
         if slack < 1:
             raise UserError(f"env.slack={slack} leaves too few steps for any task of craft. Use 1 or more.")
-        self.slack = slack
+        self.slack, self.hints = slack, hints
 
     def episode(self, task: Task, seed: int) -> CraftEpisode:
         """
@@ -35,7 +37,7 @@ class Craft:
         """
         if "recipes" not in task.data:
             raise UserError(f"Task {task.id} has no recipes for env=craft. Use task=craft.")
-        return CraftEpisode(task, math.ceil(task.data["optimal"] * self.slack))
+        return CraftEpisode(task, math.ceil(task.data["optimal"] * self.slack), self.hints)
 
 
 class CraftEpisode:
@@ -45,8 +47,8 @@ class CraftEpisode:
     step was one of those still owed for the goal), `steps_left`, and the shared keys.
     """
 
-    def __init__(self, task: Task, budget: int) -> None:
-        self.task = task
+    def __init__(self, task: Task, budget: int, hints: bool = False) -> None:
+        self.task, self.hints = task, hints
         self.goal: str = task.data["goal"]
         self.recipes: Recipes = task.data["recipes"]
         self.raw = {item for recipe in self.recipes.values() for item in recipe["of"]} - set(self.recipes)
@@ -64,7 +66,8 @@ class CraftEpisode:
         return f"{self.goal}: {listing(self.inventory)}"
 
     def start(self) -> list[Message]:
-        return self.task.messages
+        *before, last = self.task.messages
+        return [*before, last | {"content": last["content"] + self._hint()}]
 
     def step(self, action: Message) -> Observation:
         state, call = self.state, read_call(action, TOOLS)
@@ -76,11 +79,15 @@ class CraftEpisode:
         success = self.goal in self.inventory
         done = success or self.steps_left <= 0
         facts |= {"steps_left": self.steps_left} | ({"success": success} if done else {})
-        text = f"{problem} You have: {listing(self.inventory)}.".lstrip()
+        text = f"{problem} You have: {listing(self.inventory)}.{self._hint()}".lstrip()
         return Observation(answers(action, call, text), float(success), done, state, facts)
 
     def close(self) -> None:
         pass
+
+    def _hint(self) -> str:
+        """What is short, from the goal down to what can be had at once."""
+        return f" Short of: {', '.join(shortage(self.recipes, self.goal, self.inventory))}." if self.hints else ""
 
     def _execute(self, call: Call) -> tuple[str, dict[str, Any]]:
         """What went wrong (or nothing), and the facts of this step."""

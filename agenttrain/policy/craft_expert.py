@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agenttrain.crafting import Items, Recipe, Recipes, read_listing
+from agenttrain.crafting import Recipe, Recipes, read_listing, shortage
 from agenttrain.errors import UserError
 from agenttrain.policy.scripted import Scripted, call, dice
 from agenttrain.types import Conversation, Message
@@ -36,7 +36,7 @@ class CraftExpert(Scripted):
             return call(conversation, random.choice(["get", "craft"]), item=random.choice(items))
         texts = (message.get("content") or "" for message in reversed(conversation.messages))
         inventory = read_listing(next(text for text in texts if HAVE in text).rpartition(HAVE)[2])
-        item = next_item(recipes, goal, inventory)
+        item = shortage(recipes, goal, inventory)[-1]
         return call(conversation, "craft" if item in recipes else "get", item=item)
 
 
@@ -53,11 +53,3 @@ def read_opening(text: str) -> tuple[Recipes, str]:
     if goal not in recipes:
         raise UserError("policy=craft_expert finds no goal with a recipe in this task. Use task=craft env=craft.")
     return recipes, goal
-
-
-def next_item(recipes: Recipes, goal: str, inventory: Items) -> str:
-    """The item to get or craft now, on the way to one more `goal`."""
-    for ingredient, count in recipes[goal]["of"].items() if goal in recipes else ():
-        if inventory.get(ingredient, 0) < count:
-            return next_item(recipes, ingredient, inventory)
-    return goal

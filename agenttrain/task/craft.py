@@ -25,7 +25,7 @@ TIERS = (
 tokenizer trained on such text gives each a token of its own."""
 
 COST = ((1, 1), (4, 6), (7, 10), (11, 16), (17, 25), (26, 37), (38, 50))
-"""Fewest and most steps that an item of each tier may take from an empty inventory; holds in every world."""
+"""Fewest and most steps that an item of each tier may take from an empty inventory, in every world of 3 units."""
 
 DEPTHS = {"train": (1, 2, 3, 4), "heldout": (1, 2, 3, 4), "deep": (5, 6)}
 
@@ -60,22 +60,25 @@ class Craft:
         seed: int = 0,
         world: int = 0,
         depth: Sequence[int] | None = None,
+        units: int = 3,
     ) -> None:
         if split not in DEPTHS:
             raise UserError(f"No split {split!r} in task=craft. Choose one of: {', '.join(DEPTHS)}.")
-        self.split, self.n, self.seed, self.world = split, n, seed, world
+        if units < 1:
+            raise UserError(f"task.units={units} must be at least 1.")
+        self.split, self.n, self.seed, self.world, self.units = split, n, seed, world, units
         self.depth = tuple(depth) if depth is not None else DEPTHS[split]
         if not self.depth or not set(self.depth) <= set(DEPTHS[split]):
             raise UserError(f"task.depth={list(self.depth)} must name depths of split {split}: {DEPTHS[split]}.")
 
     def __iter__(self) -> Iterator[Task]:
         rng = random.Random(f"{self.split}/{self.world}/{self.seed}")
-        recipes, seen = make_world(self.world), set[str]()
+        recipes, seen = make_world(self.world, self.units), set[str]()
         for number in range(self.n):
             tier = TIERS[self.depth[number % len(self.depth)]]
             for _ in range(1000):
                 goal = rng.choice(tier)
-                task = self._task(recipes, goal, draw_inventory(recipes, goal, rng))
+                task = self._task(recipes, goal, draw_inventory(recipes, goal, rng, self.units))
                 if task is not None and task.id not in seen:
                     break
             else:
@@ -102,8 +105,9 @@ class Craft:
         return Task(f"craft/{self.world}/{self.split}/{goal}-{digest}", _opening(own, goal, inventory), data=data)
 
 
-def make_world(seed: int) -> Recipes:
-    """One recipe for every item above tier 0: an ingredient of the tier just below and up to two of any lower tier."""
+def make_world(seed: int, units: int = 3) -> Recipes:
+    """One recipe for every item above tier 0: an ingredient of the tier just below and up to two of any lower tier,
+    1 to `units` of each. With one unit a recipe makes one, too, so that a plan needs no counting."""
     rng = random.Random(f"world/{seed}")
     recipes: Recipes = {}
     for tier in range(1, len(TIERS)):
@@ -112,14 +116,15 @@ def make_world(seed: int) -> Recipes:
             while True:
                 first = rng.choice(TIERS[tier - 1])
                 others = rng.sample([name for name in lower if name != first], rng.randint(0, 2))
-                of = {name: rng.randint(1, 3) for name in rng.sample([first, *others], 1 + len(others))}
-                recipes[item] = Recipe(makes=2 if rng.random() < 0.2 else 1, of=of)
-                if COST[tier][0] <= sum(owed(recipes, item, {}).values()) <= COST[tier][1]:
+                of = {name: rng.randint(1, units) for name in rng.sample([first, *others], 1 + len(others))}
+                recipes[item] = Recipe(makes=2 if units > 1 and rng.random() < 0.2 else 1, of=of)
+                fewest, most = COST[tier] if units == 3 else (1, COST[-1][1])
+                if fewest <= sum(owed(recipes, item, {}).values()) <= most:
                     break
     return recipes
 
 
-def draw_inventory(recipes: Recipes, goal: str, rng: random.Random) -> Items:
+def draw_inventory(recipes: Recipes, goal: str, rng: random.Random, units: int = 3) -> Items:
     """Up to three useful and two useless kinds of items, which leave at least two thirds of the work."""
     tree = ingredients_first(recipes, goal)
     useless = [item for names in TIERS for item in names if item not in tree]
@@ -127,7 +132,7 @@ def draw_inventory(recipes: Recipes, goal: str, rng: random.Random) -> Items:
     while True:
         useful = rng.sample(tree[:-1], min(rng.randint(0, 3), len(tree) - 1))
         names = useful + rng.sample(useless, rng.randint(0, 2))
-        inventory = {name: rng.randint(1, 2) for name in sorted(names)}
+        inventory = {name: rng.randint(1, min(2, units)) for name in sorted(names)}
         if 3 * sum(owed(recipes, goal, inventory).values()) >= 2 * work:
             return inventory
 

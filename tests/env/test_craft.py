@@ -127,3 +127,13 @@ def test_a_foreign_task_or_a_short_budget_is_told():
         Craft().episode(Task("q", []), seed=0)
     with pytest.raises(UserError, match="slack"):
         Craft(slack=0.9)
+
+
+def test_hints_name_what_is_short_and_are_the_whole_difference():
+    plain, hinted = Craft().episode(task(), 0), Craft(hints=True).episode(task(), 0)
+    assert hinted.start()[0]["content"] == plain.start()[0]["content"] + " Short of: table, leg, log."
+    moves = ["get log", "craft leg", "get log", "craft leg", "get clay"]
+    hints = ["table, leg", "table, leg, log", "table, leg", "table, clay", "table"]
+    for before, after, hint in zip(play(plain, *moves), play(hinted, *moves), hints, strict=True):
+        assert after.messages[0]["content"] == f"{before.messages[0]['content']} Short of: {hint}."
+        assert after.feedback == before.feedback

@@ -1,9 +1,9 @@
 import pytest
 
-from agenttrain.crafting import owed
+from agenttrain.crafting import owed, shortage
 from agenttrain.env.craft import Craft
 from agenttrain.errors import UserError
-from agenttrain.policy.craft_expert import CraftExpert, next_item
+from agenttrain.policy.craft_expert import CraftExpert
 from agenttrain.task.craft import DEPTHS
 from agenttrain.task.craft import Craft as CraftTasks
 from agenttrain.types import Conversation
@@ -38,7 +38,7 @@ def test_its_every_step_is_owed_whatever_the_inventory():
         items = [name for name in owed(recipes, goal, {}) if name != goal]
         for count in range(4):
             inventory = {name: count for place, name in enumerate(items) if count and (place + number) % 3}
-            assert next_item(recipes, goal, inventory) in owed(recipes, goal, inventory)
+            assert shortage(recipes, goal, inventory)[-1] in owed(recipes, goal, inventory)
 
 
 def test_the_same_seed_errs_alike_and_another_does_not():
