@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from agenttrain.credit.groups import Statistics, relative, spread
+from agenttrain.credit.groups import relative, spread
 from agenttrain.types import Trajectory
 
 
+@dataclass(frozen=True)
 class DrGrpo:
     """A = R - mean R over the attempts at a task, for every turn alike.
 
@@ -15,8 +18,7 @@ class DrGrpo:
     does not. The paper's other half, a loss without the 1 / length, is `algo.loss_type=dr_grpo`.
     """
 
-    def __init__(self, statistics: Statistics = "trajectory") -> None:
-        self.statistics = statistics
+    statistics: Literal["trajectory", "turn"] = "trajectory"
 
     def __call__(self, batch: Sequence[Trajectory]) -> list[list[float]]:
         return spread(batch, relative(batch, "none", 0.0, self.statistics))

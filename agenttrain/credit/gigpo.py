@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from agenttrain.credit.groups import Norm, Statistics, discounted, groups, relative, spread
+from agenttrain.credit.groups import Norm, discounted, groups, relative, spread
 from agenttrain.types import Trajectory
 
 
+@dataclass(frozen=True)
 class Gigpo:
     """A_t = A_E + omega A_S: A_E as GRPO; A_S compares what a task's attempts did in the same state.
 
@@ -21,15 +24,11 @@ class Gigpo:
     authors subtract penalties for invalid actions after discounting; here a penalty is a reward like any other.
     """
 
-    def __init__(
-        self,
-        gamma: float = 0.95,
-        omega: float = 1.0,
-        norm: Norm = "std",
-        eps: float = 1e-6,
-        statistics: Statistics = "trajectory",
-    ) -> None:
-        self.gamma, self.omega, self.norm, self.eps, self.statistics = gamma, omega, norm, eps, statistics
+    gamma: float = 0.95
+    omega: float = 1.0
+    norm: Literal["std", "none"] = "std"
+    eps: float = 1e-6
+    statistics: Literal["trajectory", "turn"] = "trajectory"
 
     def __call__(self, batch: Sequence[Trajectory]) -> list[list[float]]:
         advantages = spread(batch, relative(batch, self.norm, self.eps, self.statistics))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from agenttrain.credit.groups import Statistics, relative, spread
+from agenttrain.credit.groups import relative, spread
 from agenttrain.types import Trajectory
 
 
+@dataclass(frozen=True)
 class Grpo:
     """A = (R - mean R) / (std R + eps) over the attempts at a task, for every turn alike; std has n - 1.
 
@@ -15,8 +18,8 @@ class Grpo:
     The defaults equal TRL's own advantages to 1e-6; verl has eps 1e-6.
     """
 
-    def __init__(self, eps: float = 1e-4, statistics: Statistics = "trajectory") -> None:
-        self.eps, self.statistics = eps, statistics
+    eps: float = 1e-4
+    statistics: Literal["trajectory", "turn"] = "trajectory"
 
     def __call__(self, batch: Sequence[Trajectory]) -> list[list[float]]:
         return spread(batch, relative(batch, "std", self.eps, self.statistics))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from agenttrain.credit.groups import discounted, groups
 from agenttrain.types import Trajectory
 
 
+@dataclass(frozen=True)
 class Turn:
     """A_t = G_t - b_t, where G_t = r_t + gamma G_{t+1} and b_t is the mean of the *other* attempts' G_t.
 
@@ -22,8 +24,7 @@ class Turn:
     What RLOO (arXiv 2402.14740) does for whole answers, per turn. Meant for rewards that differ by turn.
     """
 
-    def __init__(self, gamma: float = 1.0) -> None:
-        self.gamma = gamma
+    gamma: float = 1.0
 
     def __call__(self, batch: Sequence[Trajectory]) -> list[list[float]]:
         advantages = [[0.0] * len(trajectory.turns) for trajectory in batch]

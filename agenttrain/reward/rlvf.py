@@ -3,9 +3,12 @@ feedback (in its outcome form RLVR, arXiv 2411.15124)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from agenttrain.types import Trajectory
 
 
+@dataclass
 class Rlvf:
     """`success` or `failure` on the last turn; on each turn `tool_error` where a valid call failed and `progress` times
     the environment's own reward of the turn.
@@ -13,16 +16,11 @@ class Rlvf:
     A truncated episode has failed. An episode without a turn has no scores.
     """
 
-    def __init__(
-        self,
-        weight: float = 1.0,
-        success: float = 1.0,
-        failure: float = 0.0,
-        tool_error: float = 0.0,
-        progress: float = 0.0,
-    ) -> None:
-        self.weight = weight
-        self.success, self.failure, self.tool_error, self.progress = success, failure, tool_error, progress
+    weight: float = 1.0
+    success: float = 1.0
+    failure: float = 0.0
+    tool_error: float = 0.0
+    progress: float = 0.0
 
     def __call__(self, trajectory: Trajectory) -> list[float]:
         seen = [turn.observation for turn in trajectory.turns]

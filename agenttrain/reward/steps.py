@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from agenttrain.types import Trajectory
 
 
+@dataclass
 class Steps:
     """-cost for every turn. Keep cost times the longest episode below what success pays, or giving up early is best."""
 
-    def __init__(self, weight: float = 1.0, cost: float = 0.01) -> None:
-        self.weight, self.cost = weight, cost
+    weight: float = 1.0
+    cost: float = 0.01
 
     def __call__(self, trajectory: Trajectory) -> list[float]:
         return [-self.cost] * len(trajectory.turns)

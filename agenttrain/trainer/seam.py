@@ -23,6 +23,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from agenttrain import watch
 from agenttrain.model.loaded import Loaded
+from agenttrain.trainer.batches import Rows, by_length
 from agenttrain.trainer.episodes import Flow, check_episodes, figures, light
 from agenttrain.trainer.tokens import IGNORED, Tokens, label_trajectory, widen
 from agenttrain.types import FAILED_BY_US, Trajectory
@@ -34,12 +35,12 @@ _log = logging.getLogger(__name__)
 
 _PER_TOKEN = {"old_per_token_logps", "ref_per_token_logps"}
 
-Rows = dict[str, Any]
-"""What TRL trains on: tensors whose first dimension is the row, and a few scalars."""
-
 
 class FlowTrainer(GRPOTrainer):
     """GRPO whose episodes, rewards and advantages come from a `Flow`."""
+
+    model: Any
+    args: GRPOConfig
 
     def __init__(
         self,
@@ -131,7 +132,7 @@ class FlowTrainer(GRPOTrainer):
         return out
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
-        """Micro-batches of similar length, cut to their longest row: half of a plain batch of episodes is padding."""
+        """Micro-batches of similar length, cut to their longest row."""
         before = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)
         if self._buffered_inputs is before or not self.model.training:
@@ -196,40 +197,6 @@ class FlowTrainer(GRPOTrainer):
                 NO_SIGNAL,
                 shown["success"],
             )
-
-
-def by_length(batches: list[Rows], window: int) -> list[Rows]:
-    """Sort rows by length of completion within every `window` batches, all of one size, and cut each batch to its
-    longest prompt and completion."""
-    ordered: list[Rows] = []
-    for start in range(0, len(batches), window):
-        some = batches[start : start + window]
-        size = len(some[0]["completion_mask"])
-        whole = {
-            key: torch.cat([rows[key] for rows in some]) if _is_rows(value) else value for key, value in some[0].items()
-        }
-        order = whole["completion_mask"].sum(1).argsort(stable=True)
-        for place in range(len(some)):
-            taken = order[place * size : (place + 1) * size]
-            ordered.append(_cut({key: value[taken] if _is_rows(value) else value for key, value in whole.items()}))
-    return ordered
-
-
-def _cut(rows: Rows) -> Rows:
-    width = rows["completion_mask"].shape[1]
-    longest = int(rows["completion_mask"].sum(1).max())
-    prompt = int(rows["prompt_mask"].sum(1).max())
-    cut = {}
-    for key, value in rows.items():
-        if key in ("prompt_ids", "prompt_mask"):
-            cut[key] = value[:, -prompt:]
-        else:
-            cut[key] = value[:, :longest] if _is_rows(value) and value.dim() == 2 and value.shape[1] == width else value
-    return cut
-
-
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and value.dim() > 0
 
 
 def _trained(trajectory: Trajectory, pad_id: int) -> Tokens:

@@ -31,10 +31,10 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def trainer(tmp_path, credit=None, lora=0, env=None, callbacks=None, **options) -> FlowTrainer:
+def trainer(tmp_path, credit=None, lora=0, env=None, callbacks=None, loaded=None, **options) -> FlowTrainer:
     options = {"steps": 2, "tasks_per_step": 4, "group_size": 4, "batch_size": 8, "max_grad_norm": 1e9} | options
     algo = Grpo(**options, learning_rate=1e-3)
-    loaded = small(lora).load(trainable=True)
+    loaded = loaded or small(lora).load(trainable=True)
     plan = schedule(4, algo.tasks_per_step, algo.steps, seed=0)
     arguments = algo.arguments(tmp_path, 0, (), temperature=1.0)
     return FlowTrainer(flow(loaded, credit or GrpoCredit(), env), loaded, arguments, plan, callbacks=callbacks)
@@ -204,16 +204,13 @@ def test_a_batch_without_a_sampled_token_has_a_gradient_of_zero(generated):
     some.model.zero_grad()
 
 
-def test_by_length_sorts_within_an_optimizer_step_and_cuts():
-    def rows(*lengths):
-        mask = torch.tensor([[1] * length + [0] * (9 - length) for length in lengths])
-        return {"prompt_ids": mask, "prompt_mask": torch.ones(2, 1), "completion_mask": mask, "total": torch.tensor(7)}
-
-    batches = seam.by_length([rows(5, 1), rows(2, 6), rows(9, 3), rows(4, 8)], window=2)
-    assert [batch["completion_mask"].sum(1).tolist() for batch in batches] == [[1, 2], [5, 6], [3, 4], [8, 9]]
-    assert [batch["completion_mask"].shape[1] for batch in batches] == [2, 6, 4, 9]
-    assert [batch["prompt_ids"].shape[1] for batch in batches] == [1] * 4
-    assert all(batch["total"] == 7 for batch in batches)
+def test_the_reference_is_the_model_in_memory_and_not_that_of_its_folder(tmp_path):
+    loaded = small().load(trainable=True)
+    for weights in loaded.model.parameters():
+        weights.data += 0.01  # as if an adapter had been merged
+    some = trainer(tmp_path, loaded=loaded, beta=0.1)
+    for mine, theirs in zip(some.model.parameters(), some.ref_model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
 
 
 def test_what_we_failed_is_not_trained_on(tmp_path):
