@@ -15,17 +15,27 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from agenttrain.env.craft import Craft
+from agenttrain.env.hopqa import Hopqa
 from agenttrain.policy.craft_expert import CraftExpert
 from agenttrain.policy.hopqa_expert import HopqaExpert
 from agenttrain.rollout import attempts, rollout
-from agenttrain.task.craft import Craft
-from agenttrain.task.hopqa import Hopqa
+from agenttrain.task.craft import Craft as CraftTasks
+from agenttrain.task.hopqa import Hopqa as HopqaTasks
 
 FOLDER = Path(__file__).parent.parent / "agenttrain" / "model" / "tiny_tokenizer"
 VOCABULARY = 2048
 SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"]
 # The skeleton of a call in few tokens. They are ordinary text: decoding gives the JSON back.
-SKELETON = ['<tool_call>{"name": "', '", "arguments": {"', '": "', '", "', '"}}</tool_call>', "</tool_call>"]
+SKELETON = [
+    '<tool_call>{"name": "',
+    '", "arguments": {"',
+    *(f'", "arguments": {{"{argument}": "' for argument in ("item", "query", "answer")),
+    '": "',
+    '", "',
+    '"}}</tool_call>',
+    "</tool_call>",
+]
 
 TEMPLATE = """\
 {%- if tools %}
@@ -101,10 +111,12 @@ def main() -> None:
 
 def texts() -> Iterator[str]:
     """About two fifths environments, three fifths English."""
-    pairs = [(Craft, "craft", CraftExpert()), (Hopqa, "hopqa", HopqaExpert())]
-    for tasks, name, expert in pairs:
-        environment = getattr(__import__(f"agenttrain.env.{name}", fromlist=[name]), name.capitalize())()
-        for trajectory in rollout(attempts(tasks(split="train", n=300)), environment, expert):
+    worlds = [
+        (CraftTasks(n=300), Craft(hints=True), CraftExpert(error=0.2)),
+        (HopqaTasks(n=300), Hopqa(), HopqaExpert(thoughts=True)),
+    ]
+    for tasks, environment, expert in worlds:
+        for trajectory in rollout(attempts(tasks), environment, expert):
             for message in trajectory.conversation():
                 yield str(message.get("content") or "")
                 for call in message.get("tool_calls") or []:

@@ -28,10 +28,10 @@ class Tiny:
     """Width of the residual stream."""
     heads: int = 6
     """Query heads, of `head_dim` each."""
-    kv_heads: int = 3
+    kv_heads: int = 2
     """Key and value heads, shared by groups of query heads."""
     head_dim: int = 32
-    intermediate: int = 480
+    intermediate: int = 384
     """Width of the feed-forward layers."""
     context: int = 8192
     """Longest sequence, in tokens."""

@@ -1,4 +1,4 @@
-"""Trajectories, advantages -> TRL's GRPOTrainer. Every private touch of it is in this file.
+"""Trajectories, advantages -> TRL's GRPOTrainer. Every private touch of it is in this file and `head.py`.
 
 TRL 1.16 calls `rollout_func` for the episodes of a step and its own reward and advantage code for the rest; its loss
 takes one advantage per token "to support subclasses". So our loop plays the episodes, and the advantages TRL computed
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import trl.trainer.utils
 from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
@@ -25,6 +24,7 @@ from agenttrain import watch
 from agenttrain.model.loaded import Loaded
 from agenttrain.trainer.batches import Rows, by_length
 from agenttrain.trainer.episodes import Flow, check_episodes, figures, light
+from agenttrain.trainer.head import score_labelled_only
 from agenttrain.trainer.tokens import IGNORED, Tokens, label_trajectory, widen
 from agenttrain.types import FAILED_BY_US, Trajectory
 
@@ -78,8 +78,7 @@ class FlowTrainer(GRPOTrainer):
             self.accelerator.unwrap_model(self.ref_model).load_state_dict(self.model.state_dict())
         logging.getLogger("trl.trainer.grpo_trainer").addFilter(_is_news)
         self.model.register_forward_pre_hook(self._label_sampled, with_kwargs=True)
-        # Without Triton, TRL's head scores every position, of prompts and padding too, to keep shapes static.
-        trl.trainer.utils._use_triton = lambda device: device.type in ("cpu", "cuda")
+        score_labelled_only()
         flow.policy.attach(self.model, loaded.chat, loaded.name)  # type: ignore[attr-defined]
 
     # -- what TRL calls -----------------------------------------------------------------------------------------------

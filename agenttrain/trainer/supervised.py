@@ -1,4 +1,4 @@
-"""Labelled tokens -> TRL's SFTTrainer, corrected in two places. Every private touch of it is in this file."""
+"""Labelled tokens -> TRL's SFTTrainer, corrected in two places; private touches of it are here and in `head.py`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from agenttrain.errors import UserError
+from agenttrain.trainer.head import score_labelled_only
 from agenttrain.trainer.tokens import IGNORED
 
 
 class SupervisedTrainer(SFTTrainer):
     """Held-out loss is a mean over tokens (TRL's is one over batches); length groups survive a resume."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        score_labelled_only()
+        super().__init__(*args, **kwargs)
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         self._nll_and_tokens = torch.zeros(2, dtype=torch.float64)
