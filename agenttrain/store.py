@@ -34,6 +34,8 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        if self._path.stat().st_size == 0:
+            self._path.unlink()  # a run that could not begin must not look like one that did
 
     def write(self, trajectory: Trajectory) -> None:
         """Append one line.
@@ -86,11 +88,6 @@ def numbered(path: str | Path) -> Iterator[tuple[int, Trajectory]]:
                     return
                 raise UserError(f"{path}:{number}: not JSON ({error}); expected one trajectory a line.") from None
             yield number, _checked(record, f"{path}:{number}")
-
-
-def done_keys(path: str | Path) -> set[tuple[str, int]]:
-    """(task id, attempt) of every episode that a file holds whole; empty where there is no file yet."""
-    return {(t.task.id, t.attempt) for t in read(path)} if Path(path).exists() else set()
 
 
 def _line(trajectory: Trajectory, config: Path) -> bytes:

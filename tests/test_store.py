@@ -103,7 +103,7 @@ def test_a_torn_last_line_is_set_aside_and_owed_again(tmp_path, caplog):
         store.append(path, episode(attempt))
     path.write_bytes(path.read_bytes()[:-100])
     with caplog.at_level(logging.WARNING):
-        assert store.done_keys(path) == {("t1", 0), ("t1", 1)}
+        assert [t.attempt for t in store.read(path)] == [0, 1]
     assert f"{path}:3" in caplog.text
     assert not (tmp_path / "t.jsonl.torn").exists()  # a reader changes nothing: the run may be alive
     store.append(path, episode(2))
@@ -115,7 +115,7 @@ def test_a_last_line_that_lacks_only_its_end_is_kept(tmp_path):
     path = tmp_path / "t.jsonl"
     store.append(path, episode(0))
     path.write_bytes(path.read_bytes()[:-1])
-    assert store.done_keys(path) == {("t1", 0)}
+    assert [t.attempt for t in store.read(path)] == [0]
     store.append(path, episode(1))
     assert [t.attempt for t in store.read(path)] == [0, 1]
     assert not (tmp_path / "t.jsonl.torn").exists()
@@ -152,8 +152,13 @@ def test_a_bad_line_is_named(tmp_path, line, message):
         list(store.read(path))
 
 
-def test_a_missing_file_is_said_at_once_and_owes_everything(tmp_path):
-    assert store.done_keys(tmp_path / "none.jsonl") == set()
+def test_a_writer_that_wrote_nothing_leaves_no_file(tmp_path):
+    with store.Writer(tmp_path / "t.jsonl"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_file_is_said_at_once(tmp_path):
     with pytest.raises(UserError, match="No trajectory file"):
         list(store.read(tmp_path / "none.jsonl"))
 

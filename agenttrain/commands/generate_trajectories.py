@@ -52,8 +52,6 @@ def generate_trajectories(
     except (KeyboardInterrupt, OSError, UserError):
         if ended:
             print(f"what has ended is in {path}; resume=true plays the rest", file=sys.stderr)
-        elif path.exists() and path.stat().st_size == 0:
-            path.unlink()  # or a run that could not begin would keep `out` from the next one
         raise
     _tell(ended, env, policy, attempts, path)
 

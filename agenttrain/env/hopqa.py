@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from agenttrain.env.bm25 import Index
-from agenttrain.env.tools import BadCall, answer, read_call, tool
+from agenttrain.env.tools import BadCall, answers, read_call, tool
 from agenttrain.errors import UserError
 from agenttrain.jsonfile import read_records
 from agenttrain.types import Message, Observation, Task, Tool
@@ -88,10 +88,10 @@ class HopqaEpisode:
     def step(self, action: Message) -> Observation:
         state, call = self.state, read_call(action, TOOLS)
         if isinstance(call, BadCall):
-            return Observation([answer(call, call.reason)], state=state, feedback={"invalid_call": call.reason})
+            return Observation(answers(action, call, call.reason), state=state, feedback={"invalid_call": call.reason})
         if call.name == "search":
             text, facts = self._search(call.arguments["query"])
-            return Observation([answer(call, text)], state=state, feedback=facts)
+            return Observation(answers(action, call, text), state=state, feedback=facts)
         given, gold = call.arguments["answer"], self.task.answer
         success = exact_match(given, gold)
         return Observation([], float(success), True, state, {"success": success, "f1": f1(given, gold)})

@@ -7,16 +7,21 @@ says in one token what ChatML says in three, so that an episode of twenty turns 
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from agenttrain.errors import UserError
 from agenttrain.model.loaded import Loaded
 from agenttrain.model.lora import Lora
 from agenttrain.model.pretrained import Pretrained, quiet, read
 
 TOKENIZER = Path(__file__).parent / "tiny_tokenizer"
+SETTINGS = "tiny.json"
+"""Beside the weights: what they were built from."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +46,33 @@ class Tiny:
     """The adapter to train."""
 
     def load(self, workdir: Path | None = None, trainable: bool = False) -> Loaded:
-        """See `agenttrain.model.loaded.Model`; written to `<workdir>/base` first."""
-        if workdir is not None:
-            folder = workdir / "base"
-            if not (folder / "config.json").is_file():
-                self.build(folder)
-            loaded = read(Pretrained(lora=self.lora), str(folder), trainable)
-        else:
-            with tempfile.TemporaryDirectory() as temporary:
-                self.build(Path(temporary))
-                loaded = read(Pretrained(lora=self.lora), temporary, trainable)
+        """See `agenttrain.model.loaded.Model`; written to `<workdir>/base` first.
+
+        Raises:
+            UserError: `workdir` holds a tiny model of other settings (a run resumed with another shape or seed).
+        """
+        with tempfile.TemporaryDirectory(dir=workdir) as temporary:
+            built = Path(temporary) / "base"
+            if workdir is None or not (workdir / "base").exists():
+                self.build(built)
+            if workdir is None:
+                loaded = read(Pretrained(lora=self.lora), str(built), trainable)
+            else:
+                loaded = read(Pretrained(lora=self.lora), str(self._settle(built, workdir / "base")), trainable)
         loaded.name = f"tiny-{self.seed}"
         return loaded
+
+    def _settle(self, built: Path, folder: Path) -> Path:
+        """Move what was built to its place, whole or not at all; of several processes the first one wins."""
+        if built.exists():
+            with suppress(OSError):  # the folder is there already: another process built the same
+                built.rename(folder)
+        if json.loads((folder / SETTINGS).read_text()) != self._settings():
+            raise UserError(f"{folder} holds a tiny model of other settings; resume with those of the first run.")
+        return folder
+
+    def _settings(self) -> dict[str, int]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "lora"}
 
     def build(self, folder: Path) -> None:
         """Write weights, configuration and tokenizer to `folder`."""
@@ -82,3 +102,4 @@ class Tiny:
         model.save_pretrained(folder)
         for file in TOKENIZER.iterdir():
             shutil.copy(file, folder / file.name)
+        (folder / SETTINGS).write_text(json.dumps(self._settings()))

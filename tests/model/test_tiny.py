@@ -1,6 +1,9 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
+from agenttrain.errors import UserError
 from agenttrain.model.lora import Lora
 from agenttrain.model.pretrained import Pretrained
 from agenttrain.model.tiny import Tiny
@@ -42,6 +45,25 @@ def test_a_second_load_reads_what_the_first_wrote(tmp_path):
     stamp = (tmp_path / "base" / "model.safetensors").stat().st_mtime_ns
     Tiny(**SMALL).load(tmp_path)
     assert (tmp_path / "base" / "model.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_a_folder_of_another_tiny_model_is_refused(tmp_path):
+    Tiny(**SMALL, seed=1).load(tmp_path)
+    with pytest.raises(UserError, match="other settings"):
+        Tiny(**SMALL, seed=2).load(tmp_path)
+
+
+def test_processes_that_build_at_once_agree(tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: Tiny(**SMALL, seed=5)._settle(_built(tmp_path, _), tmp_path / "base"), "ab")
+    assert first == second == tmp_path / "base"
+    assert {p.name for p in tmp_path.iterdir()} >= {"base"}
+    assert torch.equal(logits(Pretrained(path=str(first)).load()), logits(Tiny(**SMALL, seed=5).load()))
+
+
+def _built(folder, name):
+    Tiny(**SMALL, seed=5).build(folder / name)
+    return folder / name
 
 
 @pytest.mark.parametrize("trainable", [True, False])
