@@ -37,10 +37,10 @@ ConfigDir = Annotated[Path | None, typer.Option("--config-dir", help="A folder w
 Help = Annotated[bool, typer.Option("--help", help="Show this message and exit.")]
 
 
-def _configured(name: str, summary: str) -> None:
+def _configured(name: str, short: str, summary: str) -> None:
     """Register a command that takes its parameters from `conf/<name>.yaml`."""
 
-    @app.command(name, help=summary, add_help_option=False)
+    @app.command(name, short_help=short, help=summary, add_help_option=False)
     def command(
         ctx: typer.Context,
         overrides: Overrides = None,
@@ -61,13 +61,23 @@ def _configured(name: str, summary: str) -> None:
                 run(name, overrides or [], config_dir, cfg, dry_run)
 
 
-_configured("generate-trajectories", "Let a policy act in an environment and keep what happens.")
-_configured("sft", "Train on recorded trajectories: only chosen assistant turns carry loss.")
-_configured("rl", "Train by reinforcement: the policy acts, is scored, and learns from its own tokens.")
-_configured("eval", "Measure a policy: success with its interval, turns, invalid calls, truncations.")
+_configured(
+    "generate-trajectories", "Play episodes and keep them.", "Let a policy act in an environment and keep what happens."
+)
+_configured(
+    "sft", "Train on recorded trajectories.", "Train on recorded trajectories: only chosen assistant turns carry loss."
+)
+_configured(
+    "rl",
+    "Train by reinforcement.",
+    "Train by reinforcement: the policy acts, is scored, and learns from its own tokens.",
+)
+_configured(
+    "eval", "Measure a policy.", "Measure a policy: success with its interval, turns, invalid calls, truncations."
+)
 
 
-@app.command()
+@app.command(short_help="Show and check what sft would train.")
 def inspect(
     path: Annotated[Path, typer.Argument(help="A run's folder, a trajectory file, or a data file.")],
     overrides: Overrides = None,
