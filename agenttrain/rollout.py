@@ -8,10 +8,11 @@ typed reason, and only failures of the surroundings are tried again.
 from __future__ import annotations
 
 import hashlib
+import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,13 +23,17 @@ from agenttrain.types import (
     Environment,
     Episode,
     InfraError,
+    Message,
     Observation,
     Policy,
     Stop,
     Task,
+    Tool,
     Trajectory,
     Turn,
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class Limits:
     tool_timeout: float = 30.0
     """Seconds for one step of the environment; then the episode stops as `timeout`."""
     turn_timeout: float = 600.0
-    """Seconds for one action of the policy, queueing included; then the episode stops as `infra_error`."""
+    """Seconds for one action of the policy, queueing included; then the episode stops as `infra_error`, since how long
+    an action takes is up to whoever serves the model."""
     episode_timeout: float = 3600.0
     """Seconds for a whole episode; then it stops as `timeout`."""
     retries: int = 2
@@ -80,7 +86,7 @@ def stable_seed(*parts: object) -> int:
 
 def rollout(
     owed: Iterable[Attempt], env: Environment, policy: Policy, limits: Limits | None = None
-) -> Iterator[Trajectory]:
+) -> Generator[Trajectory]:
     """Play every attempt and yield each trajectory as its episode ends (not in the order of `owed`).
 
     Closing the generator early (or Ctrl-C) closes every open episode.
@@ -103,6 +109,7 @@ class _Live:
     began: float
     retries: int = 0
     episode: Episode | None = None
+    given_up: bool = False
     opening: int = 0
     """Number of opening messages."""
     turns: list[Turn] = field(default_factory=list)
@@ -132,8 +139,9 @@ class _Loop:
                     more = attempt is not None
                     if attempt is not None:
                         self._start(attempt)
-                self._take_answers()
                 self._take_actions()
+                # After the policy, which may take long: an answer that came meanwhile is not late.
+                self._take_answers()
                 self._check_deadlines()
                 yield from self.ended
                 self.ended.clear()
@@ -156,16 +164,19 @@ class _Loop:
         live = _Live(attempt, conversation, now + self.limits.episode_timeout, now, retries, since=now)
         self.live[conversation] = live
 
-        def begin() -> list[Any]:
-            live.episode = self.env.episode(attempt.task, attempt.seed)
-            return live.episode.start()
+        def begin() -> tuple[list[Message], list[Tool]]:
+            episode = live.episode = self.env.episode(attempt.task, attempt.seed)
+            if live.given_up:  # while it was made: nobody else will close it
+                self._close(live)
+                raise InfraError("given up before it began")
+            return episode.start(), episode.tools
 
         self.threads.run(live, begin)
 
     def _take_answers(self) -> None:
         """Whatever environments have answered; waits only if the policy has nothing to do."""
         idle = not any(live.waiting == "policy" for live in self.live.values())
-        for live, answer in self.threads.results(wait=self._until_deadline() if idle else 0.0):
+        for live, answer, seconds in self.threads.results(wait=self._until_deadline() if idle else 0.0):
             if self.live.get(live.conversation) is not live:
                 continue  # given up meanwhile
             if isinstance(answer, UserError):
@@ -175,14 +186,13 @@ class _Loop:
             elif isinstance(answer, BaseException):
                 self._end(live, "env_error", f"{type(answer).__name__}: {answer}")
             elif live.action is None:
-                self._opened(live, answer)
+                self._opened(live, *answer)
             else:
-                self._observed(live, answer)
+                self._observed(live, answer, seconds)
 
-    def _opened(self, live: _Live, messages: list[Any]) -> None:
-        assert live.episode is not None
+    def _opened(self, live: _Live, messages: list[Message], tools: list[Tool]) -> None:
         live.conversation.messages.extend(messages)
-        live.conversation.tools = live.episode.tools
+        live.conversation.tools = tools
         live.opening = len(messages)
         self._ask(live)
 
@@ -211,15 +221,15 @@ class _Loop:
         live.conversation.messages.append(action.message)
         live.conversation.turn += 1
         if action.finish == "length":
-            self._record(live, Observation([], feedback={"invalid_call": "cut by the token limit"}))
+            self._record(live, Observation([], feedback={"invalid_call": "cut by the token limit"}), 0.0)
             self._end(live, "max_tokens")
             return
         episode = live.episode
         assert episode is not None
         self.threads.run(live, lambda: episode.step(action.message))
 
-    def _observed(self, live: _Live, observation: Observation) -> None:
-        self._record(live, observation)
+    def _observed(self, live: _Live, observation: Observation, seconds: float) -> None:
+        self._record(live, observation, seconds)
         live.conversation.messages.extend(observation.messages)
         live.malformed = live.malformed + 1 if observation.feedback.get("invalid_call") else 0
         if observation.done:
@@ -231,10 +241,9 @@ class _Loop:
         else:
             self._ask(live)
 
-    def _record(self, live: _Live, observation: Observation) -> None:
+    def _record(self, live: _Live, observation: Observation, seconds: float) -> None:
         assert live.action is not None
-        seconds = {"policy": live.acted, "env": time.monotonic() - live.since}
-        live.turns.append(Turn(live.action, observation, seconds))
+        live.turns.append(Turn(live.action, observation, {"policy": live.acted, "env": seconds}))
 
     # -- ends ---------------------------------------------------------------------------------------------------------
 
@@ -265,10 +274,21 @@ class _Loop:
 
     def _drop(self, live: _Live) -> None:
         del self.live[live.conversation]
+        live.given_up = True
         self.policy.release(live.conversation)
         if live.episode is not None:
             # Also while a step hangs: closing is what lets an environment kill whatever hangs.
-            self.threads.run(None, live.episode.close)
+            self.threads.run(None, lambda: self._close(live))
+
+    def _close(self, live: _Live) -> None:
+        """Close an episode once, whoever comes first."""
+        with self.threads.lock:
+            episode, live.episode = live.episode, None
+        try:
+            if episode is not None:
+                episode.close()
+        except Exception as error:  # its trajectory is whole: worth a word, and no more
+            _log.warning("episode %s did not close: %s: %s", live.conversation.id, type(error).__name__, error)
 
     def _check_deadlines(self) -> None:
         now, limits = time.monotonic(), self.limits
@@ -281,10 +301,15 @@ class _Loop:
                 if live.action is None:
                     self._retry(live, InfraError(f"environment did not start: {error}"))
                 else:
-                    self._record(live, Observation([], feedback={"timeout": error}))
-                    self._end(live, "timeout", error)
+                    self._time_out(live, error, waited)
             elif now > live.deadline:
-                self._end(live, "timeout", f"episode longer than episode_timeout={limits.episode_timeout:g} s")
+                self._time_out(live, f"episode longer than episode_timeout={limits.episode_timeout:g} s", waited)
+
+    def _time_out(self, live: _Live, error: str, waited: float) -> None:
+        """The action that was not answered is the episode's last: what led here must be seen, and learned from."""
+        if live.action is not None:
+            self._record(live, Observation([], feedback={"tool_error": error}), waited)
+        self._end(live, "timeout", error)
 
     def _until_deadline(self) -> float:
         now = time.monotonic()
@@ -300,7 +325,7 @@ class _Threads:
 
     def __init__(self) -> None:
         self.work: queue.SimpleQueue[tuple[_Live | None, Callable[[], Any]] | None] = queue.SimpleQueue()
-        self.done: queue.SimpleQueue[tuple[_Live | None, Any]] = queue.SimpleQueue()
+        self.done: queue.SimpleQueue[tuple[_Live | None, Any, float]] = queue.SimpleQueue()
         self.lock = threading.Lock()
         self.count = self.busy = self.closing = 0
 
@@ -313,18 +338,18 @@ class _Threads:
                 threading.Thread(target=self._serve, name="environment", daemon=True).start()
         self.work.put((live, call))
 
-    def results(self, wait: float) -> list[tuple[_Live, Any]]:
-        """All that is ready; if nothing is, waits up to `wait` seconds for the first."""
-        ready: list[tuple[_Live, Any]] = []
+    def results(self, wait: float) -> list[tuple[_Live, Any, float]]:
+        """All that is ready, each with the seconds its call took; if nothing is, waits up to `wait` seconds."""
+        ready: list[tuple[_Live, Any, float]] = []
         deadline = time.monotonic() + wait
         while True:
             try:
                 left = 0.0 if ready else max(0.0, deadline - time.monotonic())
-                live, answer = self.done.get(timeout=left) if left else self.done.get_nowait()
+                live, answer, seconds = self.done.get(timeout=left) if left else self.done.get_nowait()
             except queue.Empty:
                 return ready
             if live is not None:
-                ready.append((live, answer))
+                ready.append((live, answer, seconds))
             elif wait and not ready and not self.busy:
                 return ready
 
@@ -339,6 +364,7 @@ class _Threads:
     def _serve(self) -> None:
         while (item := self.work.get()) is not None:
             live, call = item
+            began = time.monotonic()
             try:
                 answer: Any = call()
             except BaseException as error:  # also SystemExit of a careless tool: it must end no thread of ours
@@ -346,4 +372,4 @@ class _Threads:
             with self.lock:
                 self.busy -= 1
                 self.closing -= live is None
-            self.done.put((live, answer))
+            self.done.put((live, answer, time.monotonic() - began))

@@ -28,7 +28,8 @@ Stop = Literal["done", "max_turns", "max_tokens", "parse_error", "timeout", "env
 - `done`: the environment said so, whether the task succeeded or not.
 - `max_turns`, `max_tokens`: the budget ran out; counted as truncated.
 - `parse_error`: too many malformed actions in a row.
-- `timeout`: the agent's own tool call, turn or episode took longer than its limit.
+- `timeout`: the agent's own tool call or episode took longer than its limit. (A policy that does not answer in time is
+  an `infra_error`.)
 - `env_error`: the environment raised; a bug of the environment, not a failure of the agent.
 - `infra_error`: an endpoint, a browser, a disk failed and retries did not help; never enters a baseline as reward 0.
 """

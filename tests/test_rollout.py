@@ -212,3 +212,62 @@ def test_the_policy_never_sees_answer_or_data():
     list(rollout([Attempt(Task("t", [], answer="SECRET", data={"gold": "SECRET"}))], World(), Script(answer)))
     assert seen
     assert not any("SECRET" in text for text in seen)
+
+
+def test_an_answer_that_came_while_the_policy_worked_is_not_late():
+    """A local model decodes for as long as it takes; the environments' answers lie waiting meanwhile."""
+
+    class Slow(Script):
+        def poll(self, timeout):
+            ready, self.ready = self.ready[:1], self.ready[1:]
+            time.sleep(0.3)
+            return [(conversation, Action(GO)) for conversation in ready]
+
+    done = list(rollout(attempts(tasks(3)), World(turns=2), Slow(), Limits(tool_timeout=0.1)))
+    assert [t.stop for t in done] == ["done"] * 3
+    assert max(turn.seconds["env"] for t in done for turn in t.turns) < 0.1
+
+
+def test_an_action_under_way_when_the_episode_times_out_is_its_last_turn():
+    world = World(turns=9, step=lambda e: time.sleep(0.2) or {})
+    (t,) = rollout(attempts(tasks(1)), world, Script(), Limits(episode_timeout=0.3))
+    assert t.stop == "timeout"
+    assert "episode_timeout" in t.turns[-1].observation.feedback["tool_error"]
+
+
+def test_an_episode_that_is_made_too_late_is_closed_all_the_same():
+    class Late(World):
+        def episode(self, task, seed):
+            time.sleep(0.2)
+            return super().episode(task, seed)
+
+    world = Late()
+    (t,) = rollout(attempts(tasks(1)), world, Script(), Limits(tool_timeout=0.05, retries=0))
+    assert (t.stop, world.closed) == ("infra_error", [])
+    deadline = time.monotonic() + 5
+    while not world.closed and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert world.closed == ["0"]
+
+
+def test_a_fault_while_closing_is_told_and_costs_nothing(caplog):
+    class Stuck(World):
+        def episode(self, task, seed):
+            episode = super().episode(task, seed)
+            episode.close = lambda: 1 / 0
+            return episode
+
+    (t,) = rollout(attempts(tasks(1)), Stuck(), Script())
+    assert t.stop == "done"
+    assert "did not close: ZeroDivisionError" in caplog.text
+
+
+def test_tools_that_cannot_be_listed_are_a_fault_of_the_environment():
+    class Bare(World):
+        def episode(self, task, seed):
+            episode = super().episode(task, seed)
+            del episode.tools
+            return episode
+
+    (t,) = rollout(attempts(tasks(1)), Bare(), Script())
+    assert (t.stop, t.turns) == ("env_error", [])
