@@ -28,8 +28,8 @@ class Replay(Scripted):
         """Episodes that went otherwise than recorded."""
         self._strayed: set[str] = set()
 
-    def act(self, conversation: Conversation) -> Message:
-        """The recorded message.
+    def act(self, conversation: Conversation) -> Action:
+        """The recorded action, its tokens included.
 
         Raises:
             UserError: this attempt at this task is not in the file, or has diverged and `strict` is set.
@@ -39,7 +39,7 @@ class Replay(Scripted):
         self._compare(record, conversation)
         if conversation.turn >= len(record.turns):
             raise InfraError(f"the record of {conversation.id} ends after {len(record.turns)} turns ({record.stop})")
-        return record.turns[conversation.turn].action.message
+        return record.turns[conversation.turn].action
 
     def release(self, conversation: Conversation) -> None:
         super().release(conversation)
@@ -49,12 +49,6 @@ class Replay(Scripted):
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"path": str(self.path)}
-
-    def _attempt(self, conversation: Conversation) -> Action | Exception:
-        answer = super()._attempt(conversation)
-        if isinstance(answer, Exception):
-            return answer
-        return self._record(conversation).turns[conversation.turn].action  # the message with its tokens
 
     @cached_property
     def _records(self) -> dict[str, Trajectory]:

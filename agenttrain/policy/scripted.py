@@ -10,20 +10,23 @@ from agenttrain.types import Action, Conversation, Message
 
 
 class Scripted(ABC):
-    """A policy whose action is ready as soon as it is asked for, and which has no tokens."""
+    """A policy whose action is ready as soon as it is asked for."""
 
     def __init__(self) -> None:
         self._waiting: list[Conversation] = []
 
     @abstractmethod
-    def act(self, conversation: Conversation) -> Message:
-        """The assistant message to answer `conversation.messages` with. It must depend on the conversation alone."""
+    def act(self, conversation: Conversation) -> Message | Action:
+        """The assistant message to answer `conversation.messages` with, as an action where it has tokens.
+
+        It must depend on the conversation alone. Whatever it raises stands in this conversation's place.
+        """
 
     def submit(self, conversation: Conversation) -> None:
         self._waiting.append(conversation)
 
     def poll(self, timeout: float) -> list[tuple[Conversation, Action | Exception]]:
-        """Everything submitted since the last poll; an exception of `act` stands in its own conversation's place."""
+        """Everything submitted since the last poll."""
         waiting, self._waiting = self._waiting, []
         return [(conversation, self._attempt(conversation)) for conversation in waiting]
 
@@ -36,9 +39,10 @@ class Scripted(ABC):
 
     def _attempt(self, conversation: Conversation) -> Action | Exception:
         try:
-            return Action(self.act(conversation))
+            answer = self.act(conversation)
         except Exception as error:
             return error
+        return answer if isinstance(answer, Action) else Action(answer)
 
 
 def call(conversation: Conversation, name: str, **arguments: Any) -> Message:

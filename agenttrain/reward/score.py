@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agenttrain.errors import UserError
-from agenttrain.types import Reward, Trajectory
+from agenttrain.types import InfraError, Reward, Trajectory
 
 TIMEOUT = 60.0
 """Seconds that one reward may take for one trajectory."""
@@ -18,8 +18,9 @@ TIMEOUT = 60.0
 def score(trajectory: Trajectory, rewards: Mapping[str, Reward], timeout: float = TIMEOUT) -> Trajectory:
     """Fill `scores` (unweighted, one per turn and reward) and `weights`; returns the trajectory.
 
-    A reward that takes longer than `timeout` seconds is our failure, not the agent's: the trajectory stops as
-    `infra_error` and scores nothing, so that it is masked in training and counted apart.
+    A reward that takes longer than `timeout` seconds, or whose surroundings fail (`InfraError`), is our failure, not
+    the agent's: the trajectory stops as `infra_error` and scores nothing, so that it is masked in training and counted
+    apart.
 
     Raises:
         UserError: a reward gives another number of scores than there are turns, or one that is not finite (TRL drops
@@ -29,9 +30,9 @@ def score(trajectory: Trajectory, rewards: Mapping[str, Reward], timeout: float 
     for name, reward in rewards.items():
         try:
             scores = _within(timeout, lambda reward=reward: reward(trajectory))
-        except TimeoutError:
+        except InfraError as error:
             trajectory.scores = {}
-            trajectory.stop, trajectory.error = "infra_error", f"reward {name!r} took longer than {timeout:g} s"
+            trajectory.stop, trajectory.error = "infra_error", f"reward {name!r}: {error}"
             return trajectory
         trajectory.scores[name] = _checked(name, scores, trajectory)
     return trajectory
@@ -54,7 +55,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
     """The call's result, from a daemon thread: one that hangs is left behind and keeps no program from exiting.
 
     Raises:
-        TimeoutError: no result within `seconds`.
+        InfraError: no result within `seconds`.
     """
     box: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
@@ -68,7 +69,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
     try:
         result, error = box.get(timeout=seconds)
     except queue.Empty:
-        raise TimeoutError from None
+        raise InfraError(f"took longer than {seconds:g} s") from None
     if error is not None:
         raise error
     return result

@@ -142,6 +142,6 @@ def _groups(batch: Iterable[Trajectory]) -> list[list[Trajectory]]:
 
 
 def _even(group: Sequence[Trajectory]) -> bool:
-    """All attempts scored the same, turn for turn as well as in sum, so that a group's mean tells nothing."""
+    """All attempts returned the same sum, so that comparing them with their mean tells nothing."""
     returns = [sum(t.turn_rewards) for t in group]
     return max(returns) - min(returns) < 1e-9

@@ -6,7 +6,7 @@ from agenttrain.errors import UserError
 from agenttrain.reward.format import Format
 from agenttrain.reward.rlvf import Rlvf
 from agenttrain.reward.score import score
-from agenttrain.types import Action, Observation, Task, Trajectory, Turn
+from agenttrain.types import Action, InfraError, Observation, Task, Trajectory, Turn
 
 
 class Fixed:
@@ -47,6 +47,16 @@ def test_a_reward_that_hangs_is_our_failure_and_not_the_agents():
     trajectory = score(episode(), {"rlvf": Rlvf(), "judge": Hangs()}, timeout=0.05)
     assert (trajectory.stop, trajectory.scores) == ("infra_error", {})
     assert "'judge'" in trajectory.error
+
+
+def test_a_reward_whose_surroundings_fail_is_no_failure_of_the_agent():
+    class Down(Fixed):
+        def __call__(self, trajectory):
+            raise InfraError("the judge cannot be reached")
+
+    trajectory = score(episode(), {"rlvf": Rlvf(), "judge": Down()})
+    assert (trajectory.stop, trajectory.scores) == ("infra_error", {})
+    assert trajectory.error == "reward 'judge': the judge cannot be reached"
 
 
 def test_what_a_reward_raises_is_not_hidden():
