@@ -24,6 +24,9 @@ class Engine:
             what it has learned so far.
         rows: number of conversations held at once.
         context: longest conversation, in tokens.
+
+    Raises:
+        UserError: a model whose layers, attention kernel or output this forward pass would not do justice to.
     """
 
     def __init__(self, model: Any, rows: int, context: int) -> None:
@@ -31,9 +34,7 @@ class Engine:
         causal = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.backbone, self.head = causal.base_model, causal.get_output_embeddings()
         config = causal.config.get_text_config()
-        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-        if kinds != {"full_attention"}:
-            raise UserError(f"policy=local serves full attention only; this model has {', '.join(sorted(kinds))}.")
+        _check_served(config)
         self.context = min(context, config.max_position_embeddings)
         self.rows = rows
         self.device = next(causal.parameters()).device
@@ -93,6 +94,18 @@ class Engine:
             self.lengths[row] += count
         last = hidden[torch.arange(len(rows)), torch.tensor(counts) - 1]
         return self.head(last).float()
+
+
+def _check_served(config: Any) -> None:
+    """Rather a refusal than log-probs that are not the model's own."""
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    if kinds != {"full_attention"}:
+        raise UserError(f"policy=local serves full attention only; this model has {', '.join(sorted(kinds))}.")
+    if "flash" in (kernel := config._attn_implementation or ""):
+        raise UserError(f"policy=local needs masks, which {kernel} does not take: set model.attention=sdpa.")
+    scales = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+    if scaled := [name for name in scales if getattr(config, name, None) not in (None, 1)]:
+        raise UserError(f"policy=local cannot serve a model that rescales its logits ({scaled[0]}).")
 
 
 class _Rows(Cache):

@@ -69,7 +69,7 @@ class Local:
         self.waiting.append(speaker)
 
     def poll(self, timeout: float) -> list[tuple[Conversation, Action | Exception]]:
-        """Admit who waits, then decode until a fair share of those who speak are done or the time is up."""
+        """Admit who waits, then decode until a fair share of those who speak is done or the time is up."""
         deadline = time.monotonic() + timeout
         training = self.engine.model.training
         self.engine.model.eval()
@@ -79,7 +79,7 @@ class Local:
             enough = max(1, len(self.speaking) // 4)
             while self.speaking and len(done) < enough:
                 done += self._decode()
-                if done and time.monotonic() > deadline:
+                if time.monotonic() > deadline:  # whoever has been answered meanwhile joins the batch
                     break
         finally:
             self.engine.model.train(training)

@@ -1,3 +1,4 @@
+import copy
 import time
 
 import numpy as np
@@ -8,7 +9,7 @@ from agenttrain.errors import UserError
 from agenttrain.model.tiny import Tiny
 from agenttrain.policy.local import Local, sample
 from agenttrain.rollout import Limits, attempts, rollout
-from agenttrain.types import Observation, Task
+from agenttrain.types import Conversation, Observation, Task
 
 
 class Echo:
@@ -166,3 +167,32 @@ def test_a_draw_at_the_very_end_takes_the_last_possible_token():
 def test_without_a_model_it_says_what_to_set():
     with pytest.raises(UserError, match=r"model\.path"):
         list(rollout(attempts(TASKS[:1]), Echo(), Local()))
+
+
+def test_a_poll_ends_with_its_time_so_that_who_is_answered_meanwhile_joins_the_batch(tiny):
+    policy = Local()
+    policy.attach(tiny.model, tiny.chat)
+    conversation = Conversation("a", TASKS[0].messages, TOOLS, seed=3, max_tokens=40)
+    policy.submit(conversation)
+    polls = 0
+    while not (ready := policy.poll(timeout=0.0)):
+        polls += 1
+    tokens = len(ready[0][1].token_ids)
+    assert tokens > 3, "a longer action must be sampled for this test to say anything"
+    assert polls >= tokens - 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("layer_types", ["full_attention", "sliding_attention"], "sliding_attention"),
+        ("_attn_implementation", "flash_attention_2", r"model\.attention=sdpa"),
+        ("final_logit_softcapping", 30.0, "rescales its logits"),
+    ],
+)
+def test_a_model_that_it_would_serve_wrongly_is_refused(tiny, monkeypatch, setting, value, message):
+    config = copy.deepcopy(tiny.model.config)
+    setattr(config, setting, value)
+    monkeypatch.setattr(tiny.model, "config", config)
+    with pytest.raises(UserError, match=message):
+        Local().attach(tiny.model, tiny.chat)
