@@ -31,7 +31,8 @@ def typed(ctx: typer.Context, incomplete: str) -> list[str]:
 
     bash splits words at "=": `credit=gi` arrives as `credit`, `=` and the incomplete `gi`, and wants `gigpo` back.
     """
-    words = " ".join(ctx.params.get("overrides") or []).replace(" = ", "=").replace(" =", "=").split()
+    typed = str(" ".join(ctx.params.get("overrides") or []))
+    words = typed.replace(" = ", "=").replace(" =", "=").split()
     unfinished = bool(words) and (words[-1].endswith("=") or "=" not in words[-1])
     prefix = words.pop().rstrip("=") + "=" if unfinished else ""
     command = ctx.info_name if ctx.info_name in options.COMMANDS else "sft"  # inspect takes overrides of sft

@@ -151,10 +151,10 @@ class _Terminal(_Silent):
     def open(self, bar: Bar) -> None:
         if not self._ids:
             self._rich.start()
-        self._ids[bar] = self._rich.add_task(bar.label, total=bar.total, **self._fields(bar))
+        self._ids[bar] = self._rich.add_task(bar.label, total=bar.total, **self._fields(bar))  # type: ignore[arg-type]
 
     def update(self, bar: Bar) -> None:
-        self._rich.update(self._ids[bar], completed=bar.done, **self._fields(bar))
+        self._rich.update(self._ids[bar], completed=bar.done, **self._fields(bar))  # type: ignore[arg-type]
 
     def close(self, bar: Bar, completed: bool) -> None:
         task = self._ids.pop(bar, None)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from agenttrain.errors import UserError
 from agenttrain.types import Message, Tool
@@ -34,7 +34,7 @@ class Chat:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
         self._adopt_template()
-        self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.stop_id
+        self.pad_id = self.stop_id if tokenizer.pad_token_id is None else cast(int, tokenizer.pad_token_id)
         # An environment repeats itself: one rendering a text, not one a turn.
         self._extend = lru_cache(maxsize=65536)(self._render_extension)
         self._open = lru_cache(maxsize=4096)(self._render_opening)
@@ -64,7 +64,7 @@ class Chat:
         and the environment answers it as malformed."""
         from trl.chat_template_utils import parse_response
 
-        message = parse_response(self.tokenizer, ids, prefix=self._header, tools=tools or None)
+        message = parse_response(self.tokenizer, ids, prefix=self._header, tools=cast(Any, tools or None))
         calls = message.get("tool_calls")
         if calls is not None and not all(_well_formed(call) for call in calls):
             return {"role": "assistant", "content": self.tokenizer.decode(ids, skip_special_tokens=True)}
@@ -99,8 +99,8 @@ class Chat:
                 self.template = None
             if not self._appends():
                 raise UserError(f"The chat template of {name} rewrites earlier turns, so its tokens cannot be trained.")
-        self.stop: str = tokenizer.decode([self.stop_id])
-        self.stop_ids = frozenset({self.stop_id, tokenizer.eos_token_id} - {None})
+        self.stop = str(tokenizer.decode([self.stop_id]))
+        self.stop_ids = frozenset({self.stop_id, cast(int, tokenizer.eos_token_id)} - {None})
         self._header = self._ids([_USER], generate=True)
 
     def _find_stop(self) -> int:
@@ -142,7 +142,7 @@ class Chat:
     def _ids(self, messages: list[Message], tools: list[Tool] | None = None, generate: bool = False) -> list[int]:
         ids = self.tokenizer.apply_chat_template(
             messages,
-            tools=tools,
+            tools=cast(Any, tools),
             chat_template=self.template,
             add_generation_prompt=generate,
             tokenize=True,

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import Loaded
 from agenttrain.model.lora import Lora
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ def read(options: Pretrained, path: str, trainable: bool) -> Loaded:
     base = str(adapter["base_model_name_or_path"]) if adapter else path
     if adapter:
         _inspect(base)
-    model = _weights(options, base)
+    model: Any = _weights(options, base)
     if adapter:
         from peft import PeftModel
 
@@ -95,7 +92,7 @@ def _inspect(path: str) -> dict[str, Any] | None:
     return None
 
 
-def _weights(options: Pretrained, path: str) -> PreTrainedModel:
+def _weights(options: Pretrained, path: str) -> Any:
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
@@ -118,7 +115,9 @@ def _weights(options: Pretrained, path: str) -> PreTrainedModel:
         extra["attn_implementation"] = options.attention
     dtype = "float32" if options.dtype == "auto" and not cuda else options.dtype
     try:
-        model = AutoModelForCausalLM.from_pretrained(path, revision=options.revision or "main", dtype=dtype, **extra)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            path, revision=options.revision or "main", dtype=dtype, **extra
+        )
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"Cannot load the model {path}: {_first_line(error)}") from error
     return model.to("cuda") if cuda and options.quantize is None else model

@@ -18,8 +18,12 @@ from agenttrain.errors import UserError
 from agenttrain.model.loaded import Loaded
 from agenttrain.model.lora import Lora
 from agenttrain.model.pretrained import Pretrained, quiet, read
+from agenttrain.ranges import Count, Whole
 
 TOKENIZER = Path(__file__).parent / "tiny_tokenizer"
+INITIAL_STD = 0.05
+"""Standard deviation of the weights. The usual 0.02 suits layers ten times as wide; here it costs a third of the speed of
+learning and makes it depend on the seed (docs/LOG.md)."""
 SETTINGS = "tiny.json"
 """Beside the weights: what they were built from."""
 
@@ -28,19 +32,19 @@ SETTINGS = "tiny.json"
 class Tiny:
     """A Qwen3 with random weights, seeded."""
 
-    layers: int = 2
-    hidden: int = 192
+    layers: Count = 2
+    hidden: Count = 192
     """Width of the residual stream."""
-    heads: int = 6
+    heads: Count = 6
     """Query heads, of `head_dim` each."""
-    kv_heads: int = 2
+    kv_heads: Count = 2
     """Key and value heads, shared by groups of query heads."""
-    head_dim: int = 32
-    intermediate: int = 384
+    head_dim: Count = 32
+    intermediate: Count = 384
     """Width of the feed-forward layers."""
-    context: int = 8192
+    context: Count = 8192
     """Longest sequence, in tokens."""
-    seed: int = 0
+    seed: Whole = 0
     """Seeds the weights."""
     lora: Lora = field(default_factory=Lora)
     """The adapter to train."""
@@ -51,6 +55,8 @@ class Tiny:
         Raises:
             UserError: `workdir` holds a tiny model of other settings (a run resumed with another shape or seed).
         """
+        if workdir is not None:
+            workdir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=workdir) as temporary:
             built = Path(temporary) / "base"
             if workdir is None or not (workdir / "base").exists():
@@ -91,6 +97,7 @@ class Tiny:
             head_dim=self.head_dim,
             max_position_embeddings=self.context,
             tie_word_embeddings=True,
+            initializer_range=INITIAL_STD,
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,

@@ -124,16 +124,18 @@ class Endpoint:
 
     async def _answer(self, conversation: Conversation) -> Action | Exception:
         async with self._slots:
-            for trial in range(self.retries + 1):
+            trial = 0
+            while True:
                 answer = await self._try(self._request(conversation, trial), conversation.turn)
                 if not isinstance(answer, _Fault):
                     return answer
                 if answer.wait > self.timeout:
                     return InfraError(f"{answer}; it asks to wait {answer.wait:g} s, longer than policy.timeout")
-                if trial < self.retries:
-                    pause = min(_LONGEST_PAUSE, 0.5 * 2**trial) * random.uniform(0.5, 1.0)
-                    await asyncio.sleep(max(pause, answer.wait))
-            return InfraError(f"{answer} (tried {self.retries + 1} times)")
+                if trial >= self.retries:
+                    return InfraError(f"{answer} (tried {trial + 1} times)")
+                pause = min(_LONGEST_PAUSE, 0.5 * 2**trial) * random.uniform(0.5, 1.0)
+                await asyncio.sleep(max(pause, answer.wait))
+                trial += 1
 
     async def _try(self, request: dict[str, Any], turn: int) -> Action | Exception:
         import openai

@@ -139,7 +139,7 @@ class FlowTrainer(GRPOTrainer):
         # Rows stay within their optimizer step; bnpo's loss is a mean within each micro-batch, so there they stay put.
         window = self.args.gradient_accumulation_steps if self.loss_type != "bnpo" else 1
         self._buffered_inputs = by_length(self._buffered_inputs, window)
-        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+        return self._buffered_inputs[self._step % len(self._buffered_inputs)]
 
     def _compute_loss(self, model: Any, inputs: Rows) -> torch.Tensor:
         self._sampled = inputs["completion_mask"] * inputs["tool_mask"]

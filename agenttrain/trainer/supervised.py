@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -26,7 +26,8 @@ class SupervisedTrainer(SFTTrainer):
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         self._nll_and_tokens = torch.zeros(2, dtype=torch.float64)
         output = super().evaluation_loop(*args, **kwargs)
-        nll, tokens = self.accelerator.reduce(self._nll_and_tokens.to(self.args.device, torch.float32)).tolist()
+        sums = cast(torch.Tensor, self.accelerator.reduce(self._nll_and_tokens.to(self.args.device, torch.float32)))
+        nll, tokens = sums.tolist()
         prefix = kwargs.get("metric_key_prefix", "eval")
         (output.metrics or {})[f"{prefix}_loss"] = nll / max(tokens, 1)
         return output
@@ -55,7 +56,7 @@ class _LengthGroups(LengthGroupedSampler):
 
     def __init__(self, trainer: SupervisedTrainer) -> None:
         self._trainer = trainer
-        args, dataset = trainer.args, trainer.train_dataset
+        args, dataset = trainer.args, cast(Any, trainer.train_dataset)
         lengths = [len(ids) for ids in dataset["input_ids"]]
         super().__init__(args.train_batch_size * args.gradient_accumulation_steps, dataset=dataset, lengths=lengths)
 
