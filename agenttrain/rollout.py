@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agenttrain.errors import UserError
+from agenttrain.ranges import Count, Positive, Whole
 from agenttrain.types import (
     Action,
     Conversation,
@@ -40,22 +41,22 @@ _log = logging.getLogger(__name__)
 class Limits:
     """How long and how often anything may be tried."""
 
-    max_turns: int = 64
+    max_turns: Count = 64
     """Turns of an episode; beyond them it stops as `max_turns`."""
-    max_tokens: int = 64
+    max_tokens: Count = 64
     """Tokens of one action; a longer one is cut and the episode stops as `max_tokens`."""
-    malformed: int = 4
+    malformed: Count = 4
     """Malformed actions in a row that end an episode as `parse_error`."""
-    tool_timeout: float = 30.0
+    tool_timeout: Positive = 30.0
     """Seconds for one step of the environment; then the episode stops as `timeout`."""
-    turn_timeout: float = 600.0
+    turn_timeout: Positive = 600.0
     """Seconds for one action of the policy, queueing included; then the episode stops as `infra_error`, since how long
     an action takes is up to whoever serves the model."""
-    episode_timeout: float = 3600.0
+    episode_timeout: Positive = 3600.0
     """Seconds for a whole episode; then it stops as `timeout`."""
-    retries: int = 2
+    retries: Whole = 2
     """Fresh starts of an episode after an infrastructure failure."""
-    concurrency: int = 128
+    concurrency: Count = 128
     """Episodes in flight at once."""
 
 

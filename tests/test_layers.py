@@ -11,12 +11,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "agenttrain"
 
-WORDS = {"types", "errors"}
+WORDS = {"types", "errors", "ranges"}
 ROOMS = {"task", "env", "policy", "reward", "credit", "data"}
 ALLOWED = {
     # the words that everybody shares
     "types": set(),
     "errors": set(),
+    "ranges": set(),
     # single files that several rooms stand on
     "jsonfile": {"errors"},
     "crafting": {"errors"},

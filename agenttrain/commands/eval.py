@@ -16,6 +16,7 @@ from agenttrain.eval import report
 from agenttrain.eval.metrics import judged
 from agenttrain.model.loaded import Model
 from agenttrain.policy.local import Local
+from agenttrain.ranges import Count, Share, Whole
 from agenttrain.trajectory_record import digest, task_hash
 from agenttrain.types import Environment, Policy, Task, Tasks, Trajectory
 from agenttrain.watch import MetricsFile
@@ -28,11 +29,11 @@ def eval(
     policy: Policy,
     rollout: loop.Limits,
     out: Path,
-    attempts: int = 1,
-    seed: int = 0,
+    attempts: Count = 1,
+    seed: Whole = 0,
     resume: bool = False,
-    threads: int | None = 1,
-    min_success: float | None = None,
+    threads: Count | None = 1,
+    min_success: Share | None = None,
 ) -> None:
     """Play `attempts` episodes of every task; leave `trajectories.jsonl`, `eval.json` and `report.md` in `out`.
 

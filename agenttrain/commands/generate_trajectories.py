@@ -12,6 +12,7 @@ from agenttrain.errors import UserError
 from agenttrain.eval import metrics, report
 from agenttrain.model.loaded import Model
 from agenttrain.policy.local import Local
+from agenttrain.ranges import Count, Whole
 from agenttrain.types import FAILED_BY_US, Action, Environment, Observation, Policy, Tasks, Trajectory, Turn
 
 
@@ -22,10 +23,10 @@ def generate_trajectories(
     model: Model,
     rollout: loop.Limits,
     out: Path,
-    attempts: int = 1,
-    seed: int = 0,
+    attempts: Count = 1,
+    seed: Whole = 0,
     resume: bool = False,
-    threads: int | None = 1,
+    threads: Count | None = 1,
 ) -> None:
     """Play `attempts` episodes of every task; leave `trajectories.jsonl`, a line as each ends, and `report.md`.
 

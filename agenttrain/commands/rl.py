@@ -13,6 +13,7 @@ from agenttrain import store
 from agenttrain.commands.summary import summarize
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import Model
+from agenttrain.ranges import Count, Whole
 from agenttrain.reward.score import score
 from agenttrain.rollout import Limits
 from agenttrain.trainer.grpo import Curves, Grpo
@@ -42,9 +43,9 @@ def rl(
     credit: Credit,
     algo: Grpo,
     out: Path,
-    seed: int = 0,
+    seed: Whole = 0,
     resume: bool = False,
-    threads: int | None = 1,
+    threads: Count | None = 1,
     save_trajectories: bool = True,
     report_to: list[Literal["tensorboard", "trackio", "wandb"]] | None = None,
 ) -> None:

@@ -10,6 +10,7 @@ from agenttrain.commands.summary import summarize
 from agenttrain.data.select import Selected
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import Model
+from agenttrain.ranges import Count, Whole
 from agenttrain.trainer.sft import Figures, Sft
 from agenttrain.watch import duration
 
@@ -19,9 +20,9 @@ def sft(
     data: Selected,
     algo: Sft,
     out: Path,
-    seed: int = 0,
+    seed: Whole = 0,
     resume: bool = False,
-    threads: int | None = 1,
+    threads: Count | None = 1,
     report_to: list[Literal["tensorboard", "trackio", "wandb"]] | None = None,
 ) -> None:
     """Train, and leave `model/`, `report.md`, `metrics.jsonl` and `checkpoints/` in `out`.

@@ -76,6 +76,8 @@ def _check_group(override: Override, command: str, where: list[Path]) -> str:
     if isinstance(value, list) and isinstance(groups.get(group), str):
         raise UserError(f"group {group} takes one option, for example {group}={known[0]}")
     names = [str(option) for option in (value if isinstance(value, list) else [value])]
+    if not names:
+        raise UserError(f"{group}=[] chooses nothing. It has: {', '.join(known)}")
     for name in names:
         if name not in known:
             hint = did_you_mean(name, known)

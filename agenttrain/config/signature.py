@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import operator
 import re
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -24,8 +26,10 @@ class Parameter:
     """Where the names in `hint` are looked up."""
 
     def __str__(self) -> str:
-        text = ast.unparse(self.hint).replace("'", "") if self.hint else "Any"
-        return re.sub(r"Literal\[([^]]*)\]", lambda options: options[1].replace(", ", " | "), text)
+        hint = _Written(self.module).visit(deepcopy(self.hint)) if self.hint else ast.Name("Any")
+        text = ast.unparse(hint).replace("'", "")
+        text = re.sub(r"Literal\[([^]]*)\]", lambda options: options[1].replace(", ", " | "), text)
+        return re.sub(r"Annotated\[(\w+), ([^]]*)\]", lambda m: f"{m[1]} {m[2].replace(', ', ' and ')}", text)
 
     def accepts(self, value: Any) -> bool:
         """Whether a value of a configuration (a dict with `_target_` stands for an object) fits the annotation."""
@@ -163,6 +167,19 @@ def _field(node: ast.stmt, module: str) -> Parameter | None:
     return Parameter(node.target.id, node.annotation, required, module)
 
 
+class _Written(ast.NodeTransformer):
+    """An annotation with its aliases written out: `Count | None` as `Annotated[int, '>= 1'] | None`."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+
+    def visit_Name(self, name: ast.Name) -> ast.expr:
+        place, node = _define(self.module, name.id)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript | ast.BinOp):
+            return _Written(place).visit(deepcopy(node.value))
+        return name
+
+
 _SCALARS: dict[str, tuple[type, ...]] = {
     "int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "Path": (str,),
     "list": (list,), "tuple": (list,), "dict": (dict,), "None": (type(None),),
@@ -191,6 +208,8 @@ def _fits(value: Any, hint: ast.expr | None, module: str) -> bool:
 def _fits_generic(value: Any, head: str, items: list[ast.expr], module: str) -> bool:
     if head == "Literal":
         return any(value == option and type(value) is type(option) for option in map(ast.literal_eval, items))
+    if head == "Annotated":
+        return _fits(value, items[0], module) and all(_within(value, ast.literal_eval(item)) for item in items[1:])
     if head in ("Optional", "Union"):
         return (head == "Optional" and value is None) or any(_fits(value, item, module) for item in items)
     if head in _ABSTRACT and isinstance(value, dict) and "_target_" in value:
@@ -202,6 +221,15 @@ def _fits_generic(value: Any, head: str, items: list[ast.expr], module: str) -> 
             _fits(key, items[0], module) and _fits(element, items[1], module) for key, element in value.items()
         )  # fmt: skip
     return True
+
+
+_COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+
+
+def _within(value: float, bound: str) -> bool:
+    """Whether a number keeps a bound like `>= 1`."""
+    compare, limit = bound.split()
+    return _COMPARE[compare](value, float(limit))
 
 
 def _fits_name(value: Any, name: str, module: str) -> bool:

@@ -12,6 +12,7 @@ from itertools import groupby, pairwise
 from typing import Literal
 
 from agenttrain.errors import UserError
+from agenttrain.ranges import Count, Share
 from agenttrain.types import Example, Message
 
 
@@ -48,8 +49,8 @@ class Selected(ABC):
     success: bool | None = None
     turns: Literal["all", "last"] | int = "all"
     duplicates: bool = False
-    max_per_task: int | None = None
-    share: float = 1.0
+    max_per_task: Count | None = None
+    share: Share = 1.0
     seed: int = 0
     report: Report = field(default_factory=Report, init=False, repr=False)
 

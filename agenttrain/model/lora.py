@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agenttrain.ranges import Share, Whole
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -13,11 +15,11 @@ if TYPE_CHECKING:
 class Lora:
     """Which weights get an adapter, and how large it is."""
 
-    r: int = 0
+    r: Whole = 0
     """Rank; 0 trains the full weights."""
     alpha: float = 16.0
     """The adapter's output is scaled by alpha / r."""
-    dropout: float = 0.0
+    dropout: Share = 0.0
     """Share of the adapter's inputs dropped in training."""
     target_modules: str | list[str] = "all-linear"
     """Names of the layers to adapt, for example [q_proj, v_proj]; `all-linear` takes all but the output head."""

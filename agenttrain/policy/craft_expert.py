@@ -5,6 +5,7 @@ from __future__ import annotations
 from agenttrain.crafting import Recipe, Recipes, read_listing, shortage
 from agenttrain.errors import UserError
 from agenttrain.policy.scripted import Scripted, call, dice
+from agenttrain.ranges import Share
 from agenttrain.types import Conversation, Message
 
 HAVE = "You have: "
@@ -21,7 +22,7 @@ class CraftExpert(Scripted):
         error: probability per turn of a random call (either tool, any item of the recipes) in place of the right one.
     """
 
-    def __init__(self, error: float = 0.0) -> None:
+    def __init__(self, error: Share = 0.0) -> None:
         if not 0 <= error <= 1:
             raise UserError(f"policy.error={error} is no probability.")
         super().__init__()

@@ -7,6 +7,7 @@ import re
 
 from agenttrain.errors import UserError
 from agenttrain.policy.scripted import Scripted, call, dice
+from agenttrain.ranges import Share
 from agenttrain.types import Conversation, Message
 
 _NAME = r"((?:\w+ )?\w+)"
@@ -36,7 +37,7 @@ class HopqaExpert(Scripted):
         thoughts: say in a few words why, before each call.
     """
 
-    def __init__(self, error: float = 0.0, thoughts: bool = False) -> None:
+    def __init__(self, error: Share = 0.0, thoughts: bool = False) -> None:
         super().__init__()
         self.error, self.thoughts = error, thoughts
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agenttrain.errors import UserError
+from agenttrain.ranges import Count
 from agenttrain.types import Action, Conversation
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Local:
         context: longest conversation in tokens; one that outgrows it ends as `max_tokens`.
     """
 
-    def __init__(self, temperature: float = 1.0, top_p: float = 1.0, slots: int = 128, context: int = 4096) -> None:
+    def __init__(self, temperature: float = 1.0, top_p: float = 1.0, slots: Count = 128, context: Count = 4096) -> None:
         if temperature < 0 or not 0 < top_p <= 1:
             raise UserError(f"policy: temperature must be >= 0 and 0 < top_p <= 1, got {temperature} and {top_p}.")
         self.temperature, self.top_p, self.slots, self.context = temperature, top_p, slots, context

@@ -10,6 +10,7 @@ from typing import Literal
 
 from agenttrain.crafting import Items, Recipe, Recipes, ingredients_first, listing, owed
 from agenttrain.errors import UserError
+from agenttrain.ranges import Count, Whole
 from agenttrain.types import Message, Task
 
 TIERS = (
@@ -56,16 +57,14 @@ class Craft:
     def __init__(
         self,
         split: Literal["train", "heldout", "deep"] = "train",
-        n: int = 100,
-        seed: int = 0,
-        world: int = 0,
+        n: Count = 100,
+        seed: Whole = 0,
+        world: Whole = 0,
         depth: Sequence[int] | None = None,
-        units: int = 3,
+        units: Count = 3,
     ) -> None:
         if split not in DEPTHS:
             raise UserError(f"No split {split!r} in task=craft. Choose one of: {', '.join(DEPTHS)}.")
-        if units < 1:
-            raise UserError(f"task.units={units} must be at least 1.")
         self.split, self.n, self.seed, self.world, self.units = split, n, seed, world, units
         self.depth = tuple(depth) if depth is not None else DEPTHS[split]
         if not self.depth or not set(self.depth) <= set(DEPTHS[split]):

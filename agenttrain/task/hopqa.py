@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from agenttrain.errors import UserError
 from agenttrain.jsonfile import read_records
+from agenttrain.ranges import Count, Share, Whole
 from agenttrain.types import Message, Task
 from agenttrain.world import Question, World
 
@@ -34,11 +35,11 @@ class Hopqa:
     def __init__(
         self,
         split: Literal["train", "heldout", "deep", "all"] = "train",
-        n: int | None = None,
-        seed: int = 0,
-        world: int = 0,
-        size: int = 200,
-        one_hop: float = 0.0,
+        n: Count | None = None,
+        seed: Whole = 0,
+        world: Whole = 0,
+        size: Count = 200,
+        one_hop: Share = 0.0,
         questions: str | None = None,
     ) -> None:
         if split not in ("train", "heldout", "deep", "all"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agenttrain.errors import UserError
+from agenttrain.ranges import Count, NonNegative
 from agenttrain.rollout import Limits
 from agenttrain.trainer import checkpoints
 from agenttrain.trainer.arguments import trl_arguments
@@ -40,27 +41,27 @@ class Curves:
 class Grpo:
     """Policy-gradient training on whole groups of episodes; `conf/algo/grpo.yaml` says what each parameter means."""
 
-    steps: int = 100
-    tasks_per_step: int = 16
-    group_size: int = 8
-    batch_size: int = 8
-    minibatches: int = 1
-    num_iterations: int = 1
-    learning_rate: float = 1e-6
+    steps: Count = 100
+    tasks_per_step: Count = 16
+    group_size: Count = 8
+    batch_size: Count = 8
+    minibatches: Count = 1
+    num_iterations: Count = 1
+    learning_rate: NonNegative = 1e-6
     schedule: str = "constant_with_warmup"
-    warmup: float = 0.0
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
+    warmup: NonNegative = 0.0
+    weight_decay: NonNegative = 0.0
+    max_grad_norm: NonNegative = 1.0
     loss_type: Literal["grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
     importance_sampling_level: Literal["token", "sequence"] = "token"
-    epsilon: float = 0.2
-    epsilon_high: float | None = None
-    beta: float = 0.0
-    max_completion_length: int = 1024
+    epsilon: NonNegative = 0.2
+    epsilon_high: NonNegative | None = None
+    beta: NonNegative = 0.0
+    max_completion_length: Count = 1024
     bf16: bool | None = None
     gradient_checkpointing: bool | None = None
-    save_steps: int = 50
-    save_total_limit: int = 2
+    save_steps: Count = 50
+    save_total_limit: Count = 2
     extra: dict[str, Any] = field(default_factory=dict)
 
     def train(

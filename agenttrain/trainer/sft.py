@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from agenttrain.ranges import Count, NonNegative, Positive, Share
 from agenttrain.trainer import checkpoints
 from agenttrain.trainer.arguments import trl_arguments
 from agenttrain.trainer.heldout import split
@@ -43,26 +44,26 @@ class Figures:
 class Sft:
     """Supervised fine-tuning; `conf/algo/sft.yaml` says what each parameter means."""
 
-    epochs: float = 3.0
-    max_steps: int | None = None
-    learning_rate: float = 2e-5
+    epochs: Positive = 3.0
+    max_steps: Count | None = None
+    learning_rate: NonNegative = 2e-5
     schedule: str = "cosine"
-    warmup: float = 0.03
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    batch_size: int = 8
-    gradient_accumulation: int = 1
-    max_length: int = 4096
+    warmup: NonNegative = 0.03
+    weight_decay: NonNegative = 0.0
+    max_grad_norm: NonNegative = 1.0
+    batch_size: Count = 8
+    gradient_accumulation: Count = 1
+    max_length: Count = 4096
     overlong: Overlong = "turn"
     packing: Literal[False, "bfd"] = False
     group_by_length: bool = True
     bf16: bool | None = None
     gradient_checkpointing: bool | None = None
-    heldout: float = 0.1
-    eval_steps: int | None = None
-    logging_steps: int = 10
-    save_steps: int | None = None
-    save_total_limit: int = 2
+    heldout: Share = 0.1
+    eval_steps: Count | None = None
+    logging_steps: Count = 10
+    save_steps: Count | None = None
+    save_total_limit: Count = 2
     extra: dict[str, Any] = field(default_factory=dict)
 
     def train(

@@ -108,6 +108,14 @@ FITS = [
     ("dict[str, Any]", {"_target_": "x.Y"}, False),
     ("'int | None'", None, True),
     ("NotDefinedAnywhere", 1, True),
+    ("Annotated[int, '>= 1']", 1, True),
+    ("Annotated[int, '>= 1']", 0, False),
+    ("Annotated[int, '>= 1'] | None", None, True),
+    ("Annotated[float, '> 0', '< 1']", 0, False),
+    ("Annotated[float, '> 0', '< 1']", 1, False),
+    ("Annotated[float, '> 0', '<= 1']", 1, True),
+    ("Annotated[float, '>= 0']", float("nan"), False),
+    ("Annotated[float, '>= 0']", "a", False),
 ]
 
 
@@ -136,6 +144,13 @@ def test_an_alias_and_a_class_are_looked_up_where_they_are_defined(written):
     assert not tool.accepts({"_target_": f"{name}.a.Other"})
     assert not tool.accepts({"blade": 3})
     assert not tool.accepts("saw")
+
+
+def test_an_annotation_is_told_with_its_aliases_written_out():
+    algo = read("agenttrain.trainer.sft.Sft").parameters
+    assert str(algo["max_steps"]) == "int >= 1 | None"
+    assert str(algo["heldout"]) == "float >= 0 and <= 1"
+    assert str(algo["overlong"]) == "turn | cut"
 
 
 def test_a_protocol_accepts_any_object():
