@@ -17,7 +17,8 @@ class Pretrained:
     """A model in Hugging Face form."""
 
     path: str | None = None
-    """A folder (also one with an adapter that `sft` or `rl` wrote) or a name on the hub."""
+    """A folder (also one with an adapter that `sft` or `rl` wrote) or a name on the hub. An adapter is merged into its
+    base; over a quantized base, where that would not be exact, it stays and itself goes on training."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -33,39 +34,58 @@ class Pretrained:
         """See `agenttrain.model.loaded.Model`."""
         if not self.path:
             raise UserError("model.path is not set. Name a folder or a hub model, or take model=tiny.")
-        return read(self, self.path, trainable)
+        return read(self, str(Path(self.path).expanduser()) if self.path.startswith("~") else self.path, trainable)
 
 
 def read(options: Pretrained, path: str, trainable: bool) -> Loaded:
     """Load `path` as `options` say. The one way in which any model comes to memory, also one that was just built."""
     quiet()
     adapter = _inspect(path)
-    base = str(adapter["base_model_name_or_path"]) if adapter else path
-    if adapter:
-        _inspect(base)
-    model: Any = _weights(options, base)
-    if adapter:
-        from peft import PeftModel
-
-        model = PeftModel.from_pretrained(model, path)
-        if options.quantize is None:
-            # Exact, as fast as the base model, and a new adapter can be put on top.
-            model = model.merge_and_unload()
+    base = _base(path, adapter) if adapter else path
+    model: Any = _merged(options, path, trainable)
     tokenizer = _tokenizer(path if (Path(path) / "tokenizer_config.json").exists() or not adapter else base, options)
     # Imported late: it brings in TRL.
     from agenttrain.model.chat import Chat
 
-    if trainable and options.lora.r > 0:
-        if options.quantize is not None:
-            from peft import prepare_model_for_kbit_training
-
-            model = prepare_model_for_kbit_training(model)
+    frozen = options.quantize is not None
+    if trainable and options.lora.r > 0 and not (adapter and frozen):
         model = options.lora.attach(model)
-    elif trainable and options.quantize is not None:
+    elif trainable and frozen and not adapter:
         raise UserError(
             f"model.quantize={options.quantize} freezes the weights: train an adapter with model.lora.r=16."
         )
     return Loaded(model, tokenizer, Chat(tokenizer), name=path)
+
+
+def _merged(options: Pretrained, path: str, trainable: bool) -> Any:
+    """The weights at `path`; of an adapter, those of its base (which may be one too) with it."""
+    adapter = _inspect(path)
+    if adapter is None:
+        model = _weights(options, path)
+        if trainable and options.quantize is not None:
+            from peft import prepare_model_for_kbit_training
+
+            model = prepare_model_for_kbit_training(model)
+        return model
+    from peft import PeftModel
+
+    base = _merged(options, _base(path, adapter), trainable)
+    if isinstance(base, PeftModel):
+        raise UserError(f"{path} is an adapter upon an adapter: set model.quantize=null, so that they can be merged.")
+    model = PeftModel.from_pretrained(base, path, is_trainable=trainable)
+    if options.quantize is not None:
+        return model
+    # Exact, as fast as the base model, and a new adapter can be put on top, which must name this one as its base.
+    model = model.merge_and_unload()
+    model.name_or_path = path
+    return model
+
+
+def _base(path: str, adapter: dict[str, Any]) -> str:
+    """What an adapter belongs to. A base that was built for its run lies beside it, wherever the two have gone."""
+    recorded = str(adapter["base_model_name_or_path"])
+    beside = Path(path).parent / "base"
+    return str(beside) if Path(recorded).name == "base" and beside.is_dir() else recorded
 
 
 def quiet() -> None:

@@ -1,7 +1,11 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
 from agenttrain.errors import UserError
+from agenttrain.model import pretrained
 from agenttrain.model.lora import Lora
 from agenttrain.model.pretrained import Pretrained
 from agenttrain.model.tiny import Tiny
@@ -88,3 +92,43 @@ def test_quantisation_needs_a_gpu_and_says_so(folder):
         pytest.skip("this machine has CUDA, where quantisation is allowed")
     with pytest.raises(UserError, match="CUDA"):
         Pretrained(path=str(folder), quantize=4).load(trainable=True)
+
+
+def test_an_adapter_upon_an_adapter_comes_back_with_both(folder, tmp_path):
+    """`sft` with LoRA, then `rl` with LoRA: what is evaluated must have learned from both."""
+    path = str(folder)
+    for name in ("sft", "rl"):
+        loaded = Pretrained(path=path, lora=Lora(r=2)).load(trainable=True)
+        with torch.no_grad():
+            for parameter in loaded.model.parameters():
+                if parameter.requires_grad:
+                    parameter.normal_(std=0.3)
+        path = str(tmp_path / name / "model")
+        loaded.save(Path(path))
+    again = Pretrained(path=path).load()
+    assert torch.allclose(logits(again.model), logits(loaded.model), atol=1e-3)
+
+
+def test_a_built_base_is_found_beside_its_adapter_wherever_the_run_has_gone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+    tiny = Tiny(layers=1, hidden=32, heads=2, kv_heads=1, intermediate=32, lora=Lora(r=2))
+    loaded = tiny.load(Path("run"), trainable=True)
+    loaded.save(Path("run/model"))
+    Path("run").rename("moved")
+    again = Pretrained(path="moved/model").load()
+    assert torch.allclose(logits(again.model), logits(loaded.model), atol=1e-4)
+
+
+def test_over_quantized_weights_a_trained_adapter_stays_and_goes_on_training(folder, tmp_path, monkeypatch):
+    trained = Pretrained(path=str(folder), lora=Lora(r=3)).load(trainable=True)
+    trained.save(tmp_path / "adapter")
+    load = pretrained._weights
+    monkeypatch.setattr(pretrained, "_weights", lambda options, path: load(replace(options, quantize=None), path))
+    options = Pretrained(path=str(tmp_path / "adapter"), quantize=4, lora=Lora(r=8))
+    loaded = options.load(trainable=True)
+    ranks = {p.shape[0] for name, p in loaded.model.named_parameters() if "lora_A" in name}
+    assert ranks == {3}, "one adapter, the trained one"
+    assert all("lora" in name for name, p in loaded.model.named_parameters() if p.requires_grad)
+    assert any(p.requires_grad for p in loaded.model.parameters())
+    assert not any(p.requires_grad for p in options.load().model.parameters())

@@ -54,8 +54,9 @@ def test_a_folder_of_another_tiny_model_is_refused(tmp_path):
 
 
 def test_processes_that_build_at_once_agree(tmp_path):
+    built = [_built(tmp_path, name) for name in "ab"]  # not in threads, which share torch's generator
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda _: Tiny(**SMALL, seed=5)._settle(_built(tmp_path, _), tmp_path / "base"), "ab")
+        first, second = pool.map(lambda folder: Tiny(**SMALL, seed=5)._settle(folder, tmp_path / "base"), built)
     assert first == second == tmp_path / "base"
     assert {p.name for p in tmp_path.iterdir()} >= {"base"}
     assert torch.equal(logits(Pretrained(path=str(first)).load()), logits(Tiny(**SMALL, seed=5).load()))
