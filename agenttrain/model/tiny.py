@@ -22,8 +22,8 @@ from agenttrain.ranges import Count, Whole
 
 TOKENIZER = Path(__file__).parent / "tiny_tokenizer"
 INITIAL_STD = 0.05
-"""Standard deviation of the weights. The usual 0.02 suits layers ten times as wide; here it costs a third of the speed of
-learning and makes it depend on the seed (docs/LOG.md)."""
+"""Standard deviation of the weights. The usual 0.02 suits layers ten times as wide; here learning is slower with it
+and depends more on the seed (docs/LOG.md)."""
 SETTINGS = "tiny.json"
 """Beside the weights: what they were built from."""
 
