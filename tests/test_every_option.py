@@ -117,6 +117,13 @@ def test_every_recipe_composes_in_its_commands(recipe, command):
     assert composed.choices["conf"] == recipe
 
 
+@pytest.mark.parametrize("model", ["tiny", "qwen3_8b_qlora"])
+@pytest.mark.parametrize(("recipe", "command"), RECIPES)
+def test_every_recipe_takes_any_model(recipe, command, model):
+    composed = compose(command, [f"conf={recipe}", f"model={model}"], complete=False)
+    assert composed.choices["model"] == model
+
+
 # What follows runs, in one process, so that torch is imported once.
 
 
