@@ -14,8 +14,7 @@ from agenttrain import rollout as loop
 from agenttrain.errors import UserError
 from agenttrain.eval import report
 from agenttrain.eval.metrics import judged
-from agenttrain.model.loaded import Model
-from agenttrain.policy.local import Local
+from agenttrain.model.loaded import Model, ModelPolicy
 from agenttrain.ranges import Count, Share, Whole
 from agenttrain.trajectory_record import digest, task_hash
 from agenttrain.types import Environment, Policy, Task, Tasks, Trajectory
@@ -52,7 +51,7 @@ def eval(
     kept, owed = play.split(loop.attempts(tasks, attempts, seed), path)
     if not kept and not owed:
         raise UserError("nothing to evaluate: the task set is empty, or attempts is 0")
-    if isinstance(policy, Local):
+    if isinstance(policy, ModelPolicy):
         loaded = model.load()
         policy.attach(loaded.model, loaded.chat, loaded.name)
     _check_same_policy(kept, policy, out)

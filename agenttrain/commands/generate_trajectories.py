@@ -10,8 +10,7 @@ from agenttrain import play
 from agenttrain import rollout as loop
 from agenttrain.errors import UserError
 from agenttrain.eval import metrics, report
-from agenttrain.model.loaded import Model
-from agenttrain.policy.local import Local
+from agenttrain.model.loaded import Model, ModelPolicy
 from agenttrain.ranges import Count, Whole
 from agenttrain.types import FAILED_BY_US, Action, Environment, Observation, Policy, Tasks, Trajectory, Turn
 
@@ -43,7 +42,7 @@ def generate_trajectories(
     kept, owed = play.split(loop.attempts(task, attempts, seed), path)
     if not kept and not owed:
         raise UserError("nothing to play: the task set is empty, or attempts is 0")
-    if owed and isinstance(policy, Local):
+    if owed and isinstance(policy, ModelPolicy):
         loaded = model.load()
         policy.attach(loaded.model, loaded.chat, loaded.name)
     ended = [_light(trajectory) for trajectory in kept]

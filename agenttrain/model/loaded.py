@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -27,6 +27,15 @@ class Loaded:
         """Write model (or adapter) and tokenizer in Hugging Face form, so that `model.path=<folder>` loads them."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+
+
+@runtime_checkable
+class ModelPolicy(Protocol):
+    """A policy that acts with a model of ours in this process, and so is told which; `rl` trains no other."""
+
+    def attach(self, model: Any, chat: Chat, name: str) -> None:
+        """Act with `model` from now on, always with the weights it has at the time."""
+        ...
 
 
 class Model(Protocol):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agenttrain.errors import UserError
+from agenttrain.model.loaded import ModelPolicy
 from agenttrain.ranges import Count, NonNegative
 from agenttrain.rollout import Limits
 from agenttrain.trainer import checkpoints
@@ -112,7 +113,7 @@ class Grpo:
             UserError: see `train`.
         """
         check_tasks(tasks, self.tasks_per_step)
-        if not hasattr(policy, "attach"):
+        if not isinstance(policy, ModelPolicy):
             raise UserError(f"rl learns from what its own model does: policy=local, not {type(policy).__name__}.")
         if not getattr(policy, "temperature", 1.0) > 0:
             raise UserError("policy.temperature=0 always does the same, so that a group cannot differ: take 1.0.")

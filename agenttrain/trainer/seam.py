@@ -21,7 +21,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from agenttrain import watch
-from agenttrain.model.loaded import Loaded
+from agenttrain.model.loaded import Loaded, ModelPolicy
 from agenttrain.trainer.batches import Rows, by_length
 from agenttrain.trainer.episodes import Flow, check_episodes, figures, light
 from agenttrain.trainer.head import score_labelled_only
@@ -79,7 +79,8 @@ class FlowTrainer(GRPOTrainer):
         logging.getLogger("trl.trainer.grpo_trainer").addFilter(_is_news)
         self.model.register_forward_pre_hook(self._label_sampled, with_kwargs=True)
         score_labelled_only()
-        flow.policy.attach(self.model, loaded.chat, loaded.name)  # type: ignore[attr-defined]
+        assert isinstance(flow.policy, ModelPolicy), "checked before the model was loaded"
+        flow.policy.attach(self.model, loaded.chat, loaded.name)
 
     # -- what TRL calls -----------------------------------------------------------------------------------------------
 

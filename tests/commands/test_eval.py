@@ -56,6 +56,16 @@ def test_an_evaluation_leaves_episodes_figures_and_a_report(tmp_path, capsys):
     assert "evaluation: 12/12 episodes" in shown.err
 
 
+def test_any_policy_that_acts_with_a_model_is_given_it(tmp_path):
+    class Own(CraftExpert):
+        def attach(self, model, chat, name):
+            self._attached = (type(model).__name__, name)
+
+    policy = Own()
+    evaluated(tmp_path / "run", policy, n=1, model=Tiny(layers=1, hidden=32, heads=2, kv_heads=1, intermediate=32))
+    assert policy._attached == ("Qwen3ForCausalLM", "tiny-0")
+
+
 def test_the_task_set_is_known_by_its_content(tmp_path):
     one, same, other = (evaluated(tmp_path / name, n=n) for name, n in (("a", 3), ("b", 3), ("c", 4)))
     assert one["task_set"] == same["task_set"] != other["task_set"]
