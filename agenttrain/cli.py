@@ -164,7 +164,8 @@ def plain_faults() -> Iterator[None]:
 def _disk_is_full(error: BaseException | None) -> bool:
     while error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if full or "No space left on device" in str(error):
+        # safetensors, and torch.save, which sees only that its file is shorter than it wrote
+        if full or "No space left on device" in str(error) or "inline_container.cc" in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ def check(out: Path, resume: bool) -> None:
 
 @contextmanager
 def opened(out: Path, config: str) -> Iterator[None]:
-    """Write `config.yaml`; if the run then fails before it wrote anything else, leave no trace.
+    """Write `config.yaml`; a run that a user's fault ends before it wrote anything else leaves no trace of itself.
 
     Raises:
         UserError: the folder cannot be written.
@@ -36,14 +37,20 @@ def opened(out: Path, config: str) -> Iterator[None]:
         yield
         return
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    file = out / "config.yaml"
     try:
+        before = file.read_text() if file.exists() else None
         out.mkdir(parents=True, exist_ok=True)
-        (out / "config.yaml").write_text(config)
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        file.write_text(config)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
         raise UserError(f"cannot write to out={out}: {error.strerror}") from error
     try:
         yield
     except UserError:
+        if before is not None:
+            file.write_text(before)  # of the run that this one was to continue
         if {p.name for p in out.iterdir()} <= {"config.yaml", "base"}:
             shutil.rmtree(out / "base", ignore_errors=True)  # a model that was built, and not trained
             (out / "config.yaml").unlink()

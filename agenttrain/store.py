@@ -46,8 +46,9 @@ class Writer:
         line = _line(trajectory, self._path.parent / "config.yaml")
         start = self._file.seek(0, os.SEEK_END)
         try:
-            if self._file.write(line) != len(line):
-                raise OSError(f"{self._path}: the line could only be written in part; is the disk full?")
+            rest = memoryview(line)
+            while rest:  # a disk that is nearly full takes a part, and says why with the next call
+                rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except BaseException:
             self._file.truncate(start)  # else the next line would be glued to this one's stump

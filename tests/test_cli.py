@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from agenttrain import cli
@@ -284,6 +285,28 @@ def test_a_full_disk_is_told_in_a_line(home, probe):
     assert result.exit_code == 1
     assert "the disk is full" in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_a_checkpoint_that_torch_cannot_write_to_its_end_is_a_full_disk(capsys):
+    with pytest.raises(typer.Exit) as end, cli.plain_faults():
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 1579008 vs 1578896")
+    assert end.value.exit_code == 1
+    assert "the disk is full" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_a_line(home, probe):
+    for out in ("/dev/null/x", "/proc/x"):
+        result = probed(probe, f"out={out}")
+        assert result.exit_code == 2
+        assert f"cannot write to out={out}: " in result.stderr
+
+
+def test_a_refused_resumption_leaves_the_configuration_of_the_run(home, probe):
+    assert probed(probe, "env.slack=2").exit_code == 0
+    before = (home / "runs/rl/config.yaml").read_text()
+    refused = ["_target_=probe_module.missing_file", *READY, "seed=13", "resume=true"]
+    assert call("rl", *refused, "--config-dir", probe).exit_code == 2
+    assert (home / "runs/rl/config.yaml").read_text() == before
 
 
 def test_only_the_first_process_of_a_job_speaks_and_writes(home, probe, monkeypatch):

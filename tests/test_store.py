@@ -1,3 +1,4 @@
+import errno
 import json
 import logging
 import struct
@@ -133,6 +134,33 @@ def test_a_line_that_fails_to_be_written_leaves_the_file_whole(tmp_path, monkeyp
     assert [t.attempt for t in store.read(path)] == [0, 2]
 
 
+def test_a_disk_that_takes_half_a_line_is_full_and_the_file_stays_whole(tmp_path):
+    path = tmp_path / "t.jsonl"
+    with store.Writer(path) as writer:
+        writer.write(episode(0))
+        writer._file = Filling(writer._file)
+        with pytest.raises(OSError, match="No space left") as full:
+            writer.write(episode(1))
+        assert full.value.errno == errno.ENOSPC
+    assert [t.attempt for t in store.read(path)] == [0]
+
+
+class Filling:
+    """A file on a disk with room for 100 bytes more."""
+
+    def __init__(self, file):
+        self._file, self._room = file, 100
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def write(self, data):
+        if not self._room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written, self._room = self._file.write(data[: self._room]), 0
+        return written
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -169,7 +197,7 @@ def test_what_json_cannot_hold_is_refused_with_the_episode_named(tmp_path, spoil
     bad.turns[0].observation = replace(bad.turns[0].observation, **spoil)
     with pytest.raises(ValueError, match="Attempt 0 at 't1' cannot be stored"):
         store.append(tmp_path / "t.jsonl", bad)
-    assert list(store.read(tmp_path / "t.jsonl")) == []
+    assert not (tmp_path / "t.jsonl").exists()
 
 
 def test_log_probabilities_that_miss_a_token_are_refused(tmp_path):
