@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import warnings
 from dataclasses import dataclass, field
+from logging import LogRecord
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +25,8 @@ class Pretrained:
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Type of the weights in memory; `auto` as they were saved, but float32 where there is no GPU."""
+    """Type of the weights in memory; `auto` as they were saved, but float32 where there is no GPU and where the full
+    weights are trained: a small learning rate's steps are rounded away in bfloat16."""
     quantize: Literal[4, 8] | None = None
     """Bits per weight of the frozen base (QLoRA); needs CUDA, bitsandbytes and an adapter."""
     attention: str | None = None
@@ -61,7 +65,7 @@ def _merged(options: Pretrained, path: str, trainable: bool) -> Any:
     """The weights at `path`; of an adapter, those of its base (which may be one too) with it."""
     adapter = _inspect(path)
     if adapter is None:
-        model = _weights(options, path)
+        model = _weights(options, path, trainable)
         if trainable and options.quantize is not None:
             from peft import prepare_model_for_kbit_training
 
@@ -69,14 +73,17 @@ def _merged(options: Pretrained, path: str, trainable: bool) -> Any:
         return model
     from peft import PeftModel
 
-    base = _merged(options, _base(path, adapter), trainable)
+    try:
+        base = _merged(options, _base(path, adapter), trainable)
+    except UserError as error:
+        raise UserError(f"{error}\n{path} is an adapter, and that is the model it belongs to.") from error
     if isinstance(base, PeftModel):
         raise UserError(f"{path} is an adapter upon an adapter: set model.quantize=null, so that they can be merged.")
     model = PeftModel.from_pretrained(base, path, is_trainable=trainable)
     if options.quantize is not None:
         return model
     # Exact, as fast as the base model, and a new adapter can be put on top, which must name this one as its base.
-    model = model.merge_and_unload()
+    model = model.merge_and_unload().requires_grad_(trainable)  # peft had frozen the base
     model.name_or_path = path
     return model
 
@@ -89,10 +96,17 @@ def _base(path: str, adapter: dict[str, Any]) -> str:
 
 
 def quiet() -> None:
-    """Silence transformers' bars for reading and writing weights; what takes time here says so itself."""
+    """Silence transformers' bars for reading and writing weights, and what it warns of without a cause."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")  # peft and TRL ask in the old way
+    # An output head that is tied to the embeddings is not saved twice.
+    logging.get_logger("transformers.trainer").addFilter(_is_no_tied_head)
+
+
+def _is_no_tied_head(record: LogRecord) -> bool:
+    return "missing keys in the checkpoint model loaded: ['lm_head.weight']" not in record.getMessage()
 
 
 def _inspect(path: str) -> dict[str, Any] | None:
@@ -106,18 +120,21 @@ def _inspect(path: str) -> dict[str, Any] | None:
     if (folder / "adapter_config.json").is_file():
         return json.loads((folder / "adapter_config.json").read_text())
     if not (folder / "config.json").is_file():
-        nested = next((p.parent for p in sorted(folder.glob("*/config.json"))), None)
+        files = [*folder.glob("model/*config.json"), *sorted(folder.glob("*/config.json"))]  # of a run, what it trained
+        nested = next((file.parent for file in files), None)
         hint = f" Did you mean model.path={nested}?" if nested else ""
         raise UserError(f"{path} is no model folder: it has no config.json.{hint}")
     return None
 
 
-def _weights(options: Pretrained, path: str) -> Any:
+def _weights(options: Pretrained, path: str, trainable: bool) -> Any:
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # else every process would begin on the first
     extra: dict[str, Any] = {}
     if options.quantize is not None:
         if not cuda:
@@ -133,7 +150,7 @@ def _weights(options: Pretrained, path: str) -> Any:
         )
     if options.attention:
         extra["attn_implementation"] = options.attention
-    dtype = "float32" if options.dtype == "auto" and not cuda else options.dtype
+    dtype = _dtype(options, trainable, cuda)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
             path, revision=options.revision or "main", dtype=dtype, **extra
@@ -141,6 +158,11 @@ def _weights(options: Pretrained, path: str) -> Any:
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"Cannot load the model {path}: {_first_line(error)}") from error
     return model.to("cuda") if cuda and options.quantize is None else model
+
+
+def _dtype(options: Pretrained, trainable: bool, cuda: bool) -> str:
+    trained_whole = trainable and not options.lora.r and options.quantize is None
+    return "float32" if options.dtype == "auto" and (trained_whole or not cuda) else options.dtype
 
 
 def _tokenizer(path: str, options: Pretrained) -> Any:

@@ -1,3 +1,4 @@
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from agenttrain.model.pretrained import Pretrained
 from agenttrain.model.tiny import Tiny
 
 IDS = torch.arange(20)[None] + 100
+MISSING_KEYS = "There were missing keys in the checkpoint model loaded"
+"""As transformers.trainer says it when a run is resumed."""
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,21 @@ def test_damaged_weights_are_one_line(folder, tmp_path):
         Pretrained(path=str(tmp_path)).load()
 
 
+@pytest.mark.parametrize(
+    ("options", "trainable", "cuda", "dtype"),
+    [
+        (Pretrained(), True, True, "float32"),  # AdamW's step of 1e-6 is nothing to a weight of 0.02 in bfloat16
+        (Pretrained(), False, True, "auto"),
+        (Pretrained(lora=Lora(r=8)), True, True, "auto"),
+        (Pretrained(lora=Lora(r=8), quantize=4), True, True, "auto"),
+        (Pretrained(), False, False, "float32"),
+        (Pretrained(dtype="bfloat16"), True, True, "bfloat16"),
+    ],
+)
+def test_full_weights_are_trained_in_float32_unless_told_otherwise(options, trainable, cuda, dtype):
+    assert pretrained._dtype(options, trainable, cuda) == dtype
+
+
 def test_quantisation_needs_a_gpu_and_says_so(folder):
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA, where quantisation is allowed")
@@ -120,11 +138,43 @@ def test_a_built_base_is_found_beside_its_adapter_wherever_the_run_has_gone(tmp_
     assert torch.allclose(logits(again.model), logits(loaded.model), atol=1e-4)
 
 
+def test_a_merged_adapter_can_be_trained_whole(folder, tmp_path):
+    Pretrained(path=str(folder), lora=Lora(r=2)).load(trainable=True).save(tmp_path / "adapter")
+    options = Pretrained(path=str(tmp_path / "adapter"))
+    assert all(p.requires_grad for p in options.load(trainable=True).model.parameters())
+    assert not any(p.requires_grad for p in options.load().model.parameters())
+
+
+def test_the_folder_of_a_run_is_answered_with_what_it_trained_not_with_its_base(tmp_path):
+    for name in ("base/config.json", "model/adapter_config.json"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match=f"Did you mean model.path={tmp_path / 'model'}"):
+        Pretrained(path=str(tmp_path)).load()
+
+
+def test_a_missing_base_is_told_with_the_adapter_that_wants_it(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "/gone/model"}')
+    with pytest.raises(UserError, match=r"no folder /gone/model.*\n.* is an adapter"):
+        Pretrained(path=str(tmp_path)).load()
+
+
+def test_a_tied_head_that_a_checkpoint_lacks_is_no_news_and_other_weights_are():
+    pretrained.quiet()
+    log = logging.getLogger("transformers.trainer")
+
+    def told(missing):
+        return bool(log.filter(logging.makeLogRecord({"msg": f"{MISSING_KEYS}: {missing}."})))
+
+    assert not told(["lm_head.weight"])
+    assert told(["lm_head.weight", "model.norm.weight"])
+
+
 def test_over_quantized_weights_a_trained_adapter_stays_and_goes_on_training(folder, tmp_path, monkeypatch):
     trained = Pretrained(path=str(folder), lora=Lora(r=3)).load(trainable=True)
     trained.save(tmp_path / "adapter")
     load = pretrained._weights
-    monkeypatch.setattr(pretrained, "_weights", lambda options, path: load(replace(options, quantize=None), path))
+    monkeypatch.setattr(pretrained, "_weights", lambda options, *rest: load(replace(options, quantize=None), *rest))
     options = Pretrained(path=str(tmp_path / "adapter"), quantize=4, lora=Lora(r=8))
     loaded = options.load(trainable=True)
     ranks = {p.shape[0] for name, p in loaded.model.named_parameters() if "lora_A" in name}
