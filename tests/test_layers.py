@@ -20,7 +20,7 @@ ALLOWED = {
     "ranges": set(),
     # single files that several rooms stand on
     "jsonfile": {"errors"},
-    "crafting": {"errors"},
+    "crafting": set(),
     "world": {"errors"},
     "watch": set(),
     "trajectory_record": {"types"},
@@ -28,7 +28,7 @@ ALLOWED = {
     # the flow: none of these knows another
     "task": {*WORDS, "jsonfile", "crafting", "world"},
     "env": {*WORDS, "jsonfile", "crafting", "world"},
-    "policy": {*WORDS, "crafting", "world", "model", "store"},
+    "policy": {*WORDS, "crafting", "store"},
     "reward": WORDS,
     "credit": WORDS,
     "data": {*WORDS, "jsonfile", "store"},
