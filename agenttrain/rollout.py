@@ -298,16 +298,15 @@ class _Loop:
             if live.waiting == "policy" and waited > limits.turn_timeout:
                 self._end(live, "infra_error", f"no action within turn_timeout={limits.turn_timeout:g} s")
             elif live.waiting == "env" and waited > limits.tool_timeout:
-                error = f"no answer within tool_timeout={limits.tool_timeout:g} s"
-                if live.action is None:
-                    self._retry(live, InfraError(f"environment did not start: {error}"))
-                else:
-                    self._time_out(live, error, waited)
+                self._time_out(live, f"no answer within tool_timeout={limits.tool_timeout:g} s", waited)
             elif now > live.deadline:
                 self._time_out(live, f"episode longer than episode_timeout={limits.episode_timeout:g} s", waited)
 
     def _time_out(self, live: _Live, error: str, waited: float) -> None:
         """The action that was not answered is the episode's last: what led here must be seen, and learned from."""
+        if not live.opening:
+            self._retry(live, InfraError(f"environment did not start: {error}"))
+            return
         if live.action is not None:
             self._record(live, Observation([], feedback={"tool_error": error}), waited)
         self._end(live, "timeout", error)

@@ -164,9 +164,10 @@ def test_environments_step_concurrently():
 
 
 def test_an_environment_that_does_not_start_is_infrastructure():
-    world = World(start=lambda task: time.sleep(0.5))
-    (t,) = rollout(attempts(tasks(1)), world, Script(), Limits(tool_timeout=0.05, retries=1))
-    assert (t.stop, len(t.turns)) == ("infra_error", 0)
+    for limits in (Limits(tool_timeout=0.05, retries=1), Limits(episode_timeout=0.05, retries=1)):
+        world = World(start=lambda task: time.sleep(0.5))
+        (t,) = rollout(attempts(tasks(1)), world, Script(), limits)
+        assert (t.stop, t.retries, len(t.turns)) == ("infra_error", 1, 0)
 
 
 def test_a_policy_that_never_answers_ends_as_infrastructure():

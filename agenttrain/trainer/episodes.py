@@ -108,7 +108,7 @@ def check_episodes(episodes: Sequence[Trajectory], chat: Chat) -> None:
     Raises:
         UserError: every episode failed around the agent, the policy gave no tokens, or history was rendered again.
     """
-    played = [t for t in episodes if t.stop not in FAILED_BY_US]
+    played = [t for t in episodes if t.stop not in FAILED_BY_US and t.turns]
     if not played:
         raise UserError(f"None of the {len(episodes)} episodes of the first step could be played: {episodes[0].error}")
     for trajectory in played:
