@@ -51,12 +51,13 @@ def inspect(
     from rich.console import Console
 
     file = path / "trajectories.jsonl" if path.is_dir() else path
-    chosen = _choose(file, data, overrides)
+    settings = _settings_of_sft(path)
+    chosen = [*settings, *overrides] if settings else _choose(file, data, overrides)
     options = compose("sft", chosen, config_dir).call().keywords
     algo, source = options["algo"], options["data"]
     examples = list(source)
     chat = _chat(model or (str(path / "model") if (path / "model").is_dir() else "tiny"))
-    trajectories = dict(store.numbered(file)) if "data=trajectories" in chosen else {}
+    trajectories = dict(store.numbered(file)) if "data=trajectories" in chosen and not settings else {}
     console = Console(soft_wrap=True, highlight=False, markup=False)
     _legend(console)
     for example in examples[:n]:
@@ -75,6 +76,20 @@ def inspect(
         f"{dropped}; {account.tokens} tokens, {account.trained} with loss."
     )
     return 0
+
+
+def _settings_of_sft(folder: Path) -> list[str]:
+    """The overrides with which a run of `sft` chose and cut its records; none if `folder` is no such run."""
+    import yaml
+
+    file = folder / "config.yaml"
+    config = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if "data" not in config:
+        return []
+    option = config["data"]["_target_"].split(".")[-2]
+    chosen = {f"data.{key}": value for key, value in config["data"].items() if key != "_target_"}
+    chosen |= {f"algo.{key}": config["algo"][key] for key in ("max_length", "overlong")}
+    return [f"data={option}", *(f"{key}={json.dumps(value)}" for key, value in chosen.items())]
 
 
 def _choose(file: Path, data: str | None, overrides: Sequence[str]) -> list[str]:

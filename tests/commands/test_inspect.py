@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agenttrain import cli, store
+from agenttrain.config.compose import compose
 from agenttrain.model.tiny import Tiny
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
 
@@ -63,6 +64,18 @@ def test_observations_of_fireact_are_shown_without_loss(fireact):
     assert "reward =" not in text
     assert "2 records: 1 kept" in text
     assert "1 dropped (failed)" in text
+
+
+def test_a_run_of_sft_shows_the_records_it_trained_on_as_it_read_them(fireact, tmp_path):
+    Tiny().build(tmp_path / "run/model")
+    out = tmp_path / "run"
+    chosen = ["data=fireact", f'data.path="{fireact}"', "data.calls=text", "data.success=null", "algo.max_length=512"]
+    (out / "config.yaml").write_text(compose("sft", chosen).yaml())
+    code, text = inspect(out)
+    assert code == 0
+    assert trained(text)[0] == "Thought: Look.\nAction: search[Oz]<|end|>"
+    assert "2 records: 2 kept" in text
+    assert "1 kept, 1 of them truncated" in inspect(out, "data.success=true", "algo.max_length=40")[1]
 
 
 def test_a_run_shows_turns_with_scores_and_advantages(tmp_path):
