@@ -102,6 +102,8 @@ class Grpo:
         if resume:
             checkpoint, notes = checkpoints.newest_complete(out / "checkpoints")
             notes.append(f"Going on from {checkpoint}." if checkpoint else "No complete checkpoint: from the start.")
+        if checkpoint:
+            checkpoints.check_model(checkpoint, loaded.model)
         history = _fit(loaded, flow, arguments, plan, out, checkpoint, keep)
         played = self.tasks_per_step * self.group_size * len(history)
         return Curves(history, played, time.monotonic() - began, notes)
@@ -156,7 +158,8 @@ class Grpo:
             "loss_type": self.loss_type,
             "importance_sampling_level": self.importance_sampling_level,
             "epsilon": self.epsilon,
-            "epsilon_high": self.epsilon_high,
+            # TRL would take epsilon, and weigh every token by 0.2; ScaleRL (arXiv 2510.13786) has 5.
+            "epsilon_high": 5.0 if self.loss_type == "cispo" and self.epsilon_high is None else self.epsilon_high,
             "beta": self.beta,
             "max_completion_length": self.max_completion_length,
             "use_cpu": not cuda,

@@ -164,6 +164,15 @@ def test_extra_arguments_reach_trl(tmp_path):
     assert Grpo(extra={"delta": 4.0}).arguments(tmp_path, 0, ()).delta == 4.0
 
 
+def test_cispo_cuts_ratios_above_1_unless_told_otherwise(tmp_path):
+    """TRL takes epsilon_high as the largest ratio itself, and epsilon where it is not set."""
+    high = [
+        Grpo(loss_type=loss, epsilon_high=set_to).arguments(tmp_path, 0, ()).epsilon_high
+        for loss, set_to in (("cispo", None), ("cispo", 3.0), ("dapo", None))
+    ]
+    assert high == [5.0, 3.0, None]
+
+
 def test_a_group_of_one_is_refused(tmp_path):
     with pytest.raises(UserError, match="at least 2"):
         Grpo(tasks_per_step=8, group_size=1).arguments(tmp_path, 0, ())
