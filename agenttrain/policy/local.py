@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     import torch
 
     from agenttrain.model.chat import Chat
+
+
+AT_ONCE = 65_536
+"""Prompt tokens in one forward pass: what it computes for more would not fit beside a large model."""
 
 
 class Local:
@@ -118,11 +123,9 @@ class Local:
             else:
                 (fresh if new else returning).append(speaker)
         done = outgrown
-        for batch in (fresh, returning):
-            batch.sort(key=lambda speaker: speaker.row or 0)
-            if batch:
-                self.speaking += batch
-                done += self._step(batch, [speaker.prompt for speaker in batch])
+        for batch in (*_portions(fresh), *_portions(returning)):
+            self.speaking += batch
+            done += self._step(batch, [speaker.prompt for speaker in batch])
         return done
 
     def _decode(self) -> list[_Speaker]:
@@ -192,6 +195,18 @@ class _Speaker:
         self.prompt, self.known = prompt, len(self.unread)
         self.tokens, self.logprobs, self.entropies = [], [], []
         self.random = np.random.default_rng([self.conversation.seed, self.conversation.turn])
+
+
+def _portions(speakers: list[_Speaker]) -> Iterator[list[_Speaker]]:
+    """All of them, in batches of at most `AT_ONCE` prompt tokens, padding included (but of one speaker at least)."""
+    batch: list[_Speaker] = []
+    for speaker in sorted(speakers, key=lambda speaker: len(speaker.prompt)):
+        if batch and (len(batch) + 1) * len(speaker.prompt) > AT_ONCE:
+            yield sorted(batch, key=lambda speaker: speaker.row or 0)
+            batch = []
+        batch.append(speaker)
+    if batch:
+        yield sorted(batch, key=lambda speaker: speaker.row or 0)
 
 
 def sample(

@@ -7,7 +7,8 @@ import torch
 
 from agenttrain.errors import UserError
 from agenttrain.model.tiny import Tiny
-from agenttrain.policy.local import Local, sample
+from agenttrain.policy import local
+from agenttrain.policy.local import Local, _Speaker, sample
 from agenttrain.rollout import Limits, attempts, rollout
 from agenttrain.types import Conversation, Observation, Task
 
@@ -105,10 +106,20 @@ def test_greedy_decoding_equals_transformers_generate(tiny):
         assert action.token_ids == expected.tolist()
 
 
-def test_sampling_does_not_depend_on_who_is_served_beside_or_on_the_order_of_answers(tiny):
+def test_long_prompts_are_read_in_portions_that_fit(monkeypatch):
+    monkeypatch.setattr(local, "AT_ONCE", 50)
+    waiting = [_Speaker(None, row, prompt=[1] * length) for row, length in enumerate([10, 70, 20, 10, 20])]
+    portions = [[speaker.row for speaker in batch] for batch in local._portions(waiting)]
+    assert portions == [[0, 3], [2, 4], [1]]
+    assert not list(local._portions([]))
+
+
+def test_sampling_does_not_depend_on_who_is_served_beside_or_on_the_order_of_answers(tiny, monkeypatch):
     expected = sampled(play(tiny, slots=64))
     assert sampled(play(tiny, slots=3)) == expected
     assert sampled(play(tiny, Echo(slow=0.01), slots=64)) == expected
+    monkeypatch.setattr(local, "AT_ONCE", 50)
+    assert sampled(play(tiny, slots=64)) == expected
     attempts_of_one = {tuple(map(tuple, ids)) for (task, _), ids in expected.items() if task == "ab"}
     assert len(attempts_of_one) == 3, "attempts at one task must differ"
 
