@@ -9,9 +9,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
+
+from agenttrain.errors import UserError
 
 SEAL = "complete.json"
 """File name -> size in bytes, of every file of the checkpoint; written last."""
+
+SHAPE = ("model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+"""What two models must share of their `config.json`, and adapters (`r`) of theirs, to take each other's weights."""
 
 
 def seal(folder: Path) -> None:
@@ -49,6 +55,25 @@ def newest_complete(folder: Path) -> tuple[Path | None, list[str]]:
             return path, skipped
         skipped.append(f"Passing over {path}: {fault}.")
     return None, skipped
+
+
+def check_model(folder: Path, model: Any) -> None:
+    """Hold the model to train against the one in a checkpoint.
+
+    Raises:
+        UserError: they differ in shape, or one is an adapter and the other is not.
+    """
+    adapters = getattr(model, "peft_config", {})
+    file = folder / ("adapter_config.json" if adapters else "config.json")
+    if not file.is_file():
+        raise UserError(f"{folder} {'has no' if adapters else 'has an'} adapter. Resume with model.lora.r as it was.")
+    now = (adapters["default"] if adapters else model.config).to_dict()
+    then = json.loads(file.read_text(encoding="utf-8"))
+    for name in ("r",) if adapters else SHAPE:
+        if name in now and name in then and now[name] != then[name]:
+            raise UserError(
+                f"{folder} has {name}={then[name]}, the model {now[name]}. Resume with the model as it was."
+            )
 
 
 def _files(folder: Path) -> list[Path]:

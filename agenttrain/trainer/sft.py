@@ -90,6 +90,8 @@ class Sft:
         if resume:
             checkpoint, notes = checkpoints.newest_complete(out / "checkpoints")
             notes.append(f"Going on from {checkpoint}." if checkpoint else "No complete checkpoint: from the start.")
+        if checkpoint:
+            checkpoints.check_model(checkpoint, loaded.model)
         before, after, trainer = self._fit(loaded, train, heldout, out, seed, checkpoint, report_to)
         return Figures(
             account=account,

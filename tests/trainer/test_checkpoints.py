@@ -2,6 +2,9 @@
 
 import pytest
 
+from agenttrain.errors import UserError
+from agenttrain.model.lora import Lora
+from agenttrain.model.tiny import Tiny
 from agenttrain.trainer import checkpoints
 
 
@@ -45,3 +48,23 @@ def test_a_harmed_one_is_passed_over_and_said(folder, harm, said):
 
 def test_no_folder_is_no_checkpoint(tmp_path):
     assert checkpoints.newest_complete(tmp_path / "none") == (None, [])
+
+
+def small(**options):
+    return Tiny(hidden=32, heads=2, kv_heads=1, intermediate=32, **options).load(trainable=True)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "said"),
+    [
+        ({"layers": 1}, {"layers": 2}, "num_hidden_layers=1, the model 2"),
+        ({"lora": Lora(r=2)}, {"lora": Lora(r=4)}, "r=2, the model 4"),
+        ({"lora": Lora(r=2)}, {}, "has an adapter"),
+        ({}, {"lora": Lora(r=2)}, "has no adapter"),
+    ],
+)
+def test_a_checkpoint_of_another_model_is_refused(then, now, said, tmp_path):
+    small(**then).save(tmp_path)
+    checkpoints.check_model(tmp_path, small(**then).model)
+    with pytest.raises(UserError, match=said):
+        checkpoints.check_model(tmp_path, small(**now).model)
