@@ -43,7 +43,7 @@ class Limits:
 
     max_turns: Count = 64
     """Turns of an episode; beyond them it stops as `max_turns`."""
-    max_tokens: Count = 64
+    max_tokens: Count = 512
     """Tokens of one action; a longer one is cut and the episode stops as `max_tokens`."""
     malformed: Count = 4
     """Malformed actions in a row that end an episode as `parse_error`."""
@@ -262,7 +262,7 @@ class _Loop:
                 error=error,
                 seconds=time.monotonic() - live.began,
                 retries=live.retries,
-                meta={"env": type(self.env).__name__.lower(), "policy": self.policy.describe()},
+                meta={"env": type(self.env).__module__.rpartition(".")[2], "policy": self.policy.describe()},
             )
         )
 

@@ -81,6 +81,7 @@ def test_every_attempt_becomes_one_trajectory_and_everything_is_released_and_clo
     assert len(policy.released) == 15
     assert not policy.open
     assert len(world.closed) == 15
+    assert done[0].meta["env"] == World.__module__.rpartition(".")[2], "an option is called as its module is"
 
 
 def test_a_group_starts_from_one_environment_seed_and_samples_with_different_ones():

@@ -173,11 +173,11 @@ class _Written(ast.NodeTransformer):
     def __init__(self, module: str) -> None:
         self.module = module
 
-    def visit_Name(self, name: ast.Name) -> ast.expr:
-        place, node = _define(self.module, name.id)
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript | ast.BinOp):
-            return _Written(place).visit(deepcopy(node.value))
-        return name
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        place, found = _define(self.module, node.id)
+        if isinstance(found, ast.Assign) and isinstance(found.value, ast.Subscript | ast.BinOp):
+            return _Written(place).visit(deepcopy(found.value))
+        return node
 
 
 _SCALARS: dict[str, tuple[type, ...]] = {

@@ -102,7 +102,7 @@ def quiet() -> None:
     logging.disable_progress_bar()
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")  # peft and TRL ask in the old way
     # An output head that is tied to the embeddings is not saved twice.
-    logging.get_logger("transformers.trainer").addFilter(_is_no_tied_head)
+    logging.get_logger("transformers.trainer").addFilter(_is_no_tied_head)  # type: ignore[arg-type]
 
 
 def _is_no_tied_head(record: LogRecord) -> bool:
