@@ -32,7 +32,7 @@ EXAMPLES = {
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, group=option", autocompletion=completion.typed)]
 Multirun = Annotated[bool, typer.Option("--multirun", "-m", help="Run the product of all a=1,2 sweeps.")]
 Cfg = Annotated[Literal["job", "choices"] | None, typer.Option("--cfg", help="Print the configuration and stop.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would run, and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the configuration, say what would run, stop.")]
 ConfigDir = Annotated[Path | None, typer.Option("--config-dir", help="A folder with your own options and recipes.")]
 Help = Annotated[bool, typer.Option("--help", help="Show this message and exit.")]
 
