@@ -25,7 +25,7 @@ def main() -> int:
     began = time.monotonic()
     seeds = [f"seed={seed}"] if seed else []
     weights = [f"model.seed={seed}"] if seed else []
-    run("1. An expert that errs one time in four plays.", "generate-trajectories", "conf=demo", *seeds)
+    run("1. An expert that errs three times in ten plays.", "generate-trajectories", "conf=demo", *seeds)
     run("2. A model of random weights imitates it.", "sft", "conf=demo", *seeds, *weights)
     run("3. The model learns from the outcome of its own episodes; no expert takes part.", "rl", "conf=demo", *seeds)
     for stage, model in STAGES.items():

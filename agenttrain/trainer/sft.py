@@ -196,4 +196,4 @@ def _dataset(rows: list[Tokens]) -> Any:
 
 
 def _heldout_losses(trainer: SupervisedTrainer) -> list[tuple[int, float]]:
-    return [(log["step"], log["eval_loss"]) for log in trainer.state.log_history if "eval_loss" in log]
+    return [(int(log["step"]), log["eval_loss"]) for log in trainer.state.log_history if "eval_loss" in log]

@@ -47,7 +47,7 @@ SHORT = Grpo(steps=4, tasks_per_step=2, group_size=4, batch_size=4, learning_rat
 
 @pytest.mark.parametrize(("credit", "lora"), [(GrpoCredit(), 0), (Gigpo(), 4), (Turn(), 0)])
 def test_it_learns_what_pays(tmp_path, credit, lora):
-    algo = Grpo(steps=14, tasks_per_step=4, group_size=8, batch_size=16, learning_rate=1e-2, save_steps=100)
+    algo = Grpo(steps=14, tasks_per_step=4, group_size=8, batch_size=16, learning_rate=3e-3, save_steps=100)
     curves = train(tmp_path, algo, credit, lora)
     assert len(curves.steps) == 14
     assert curves.episodes == 14 * 32
