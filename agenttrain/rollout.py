@@ -327,15 +327,17 @@ class _Threads:
         self.work: queue.SimpleQueue[tuple[_Live | None, Callable[[], Any]] | None] = queue.SimpleQueue()
         self.done: queue.SimpleQueue[tuple[_Live | None, Any, float]] = queue.SimpleQueue()
         self.lock = threading.Lock()
-        self.count = self.busy = self.closing = 0
+        self.busy = self.closing = 0
+        self.threads: list[threading.Thread] = []
+        self.calling: set[threading.Thread] = set()
 
     def run(self, live: _Live | None, call: Callable[[], Any]) -> None:
         with self.lock:
             self.busy += 1
             self.closing += live is None
-            if self.busy > self.count:
-                self.count += 1
-                threading.Thread(target=self._serve, name="environment", daemon=True).start()
+            if self.busy > len(self.threads):
+                self.threads.append(threading.Thread(target=self._serve, name="environment", daemon=True))
+                self.threads[-1].start()
         self.work.put((live, call))
 
     def results(self, wait: float) -> list[tuple[_Live, Any, float]]:
@@ -354,21 +356,29 @@ class _Threads:
                 return ready
 
     def close(self) -> None:
-        """Give episodes that are being closed a moment, then leave; a call that hangs is not waited for."""
+        """Give episodes that are being closed a moment, then leave; a call that hangs is not waited for.
+
+        All others are joined: a daemon thread that still runs when the interpreter goes down can abort the process.
+        """
         deadline = time.monotonic() + 5.0
         while self.closing and time.monotonic() < deadline:
             time.sleep(0.001)
-        for _ in range(self.count):
+        for _ in self.threads:
             self.work.put(None)
+        for thread in self.threads:
+            if thread not in self.calling:
+                thread.join(timeout=1.0)
 
     def _serve(self) -> None:
         while (item := self.work.get()) is not None:
             live, call = item
             began = time.monotonic()
+            self.calling.add(threading.current_thread())
             try:
                 answer: Any = call()
             except BaseException as error:  # also SystemExit of a careless tool: it must end no thread of ours
                 answer = error
+            self.calling.discard(threading.current_thread())
             with self.lock:
                 self.busy -= 1
                 self.closing -= live is None

@@ -411,3 +411,17 @@ def test_completion_imports_no_hydra():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "agenttrain.completion" in loaded
     assert "hydra" not in loaded
+
+
+@pytest.mark.parametrize("model", ["", "model.path=runs/nothing"])
+def test_a_model_that_is_not_there_is_told_before_torch_is_loaded(tmp_path, model):
+    code = (
+        f"import sys; sys.argv = ['agenttrain', 'rl', 'out={tmp_path}/run', *{model.split()!r}]\n"
+        "from agenttrain.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-2:] == ["2", "False"], done.stderr
+    assert "model.path" in done.stderr
+    assert not (tmp_path / "run").exists()

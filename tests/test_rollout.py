@@ -157,6 +157,17 @@ def test_one_hanging_tool_does_not_hold_up_the_others_or_the_end():
     assert time.monotonic() - began < 8
 
 
+def test_no_thread_is_left_but_one_that_hangs():
+    before = set(threading.enumerate())
+    list(rollout(attempts(tasks(20)), World(), Script()))
+    assert set(threading.enumerate()) <= before
+    release = threading.Event()
+    world = World(step=lambda e: (release.wait(20) and {}) if e.task.id == "0" else {})
+    list(rollout(attempts(tasks(6)), world, Script(), Limits(tool_timeout=0.1)))
+    assert len(set(threading.enumerate()) - before) == 1
+    release.set()
+
+
 def test_environments_step_concurrently():
     world = World(turns=2, step=lambda e: time.sleep(0.1) or {})
     began = time.monotonic()

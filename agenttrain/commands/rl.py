@@ -58,6 +58,7 @@ def rl(
     """
     if not any(term.weight for term in reward.values()):
         raise UserError("No reward has a weight: choose one, for example reward=rlvf.")
+    model.check()
     tasks, loggers = list(task), report_to or []
     algo.check(tasks, policy, loggers)  # before the model: a fault is found in a second, and leaves nothing behind
     loaded = model.load(out, trainable=True)

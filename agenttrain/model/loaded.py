@@ -41,6 +41,14 @@ class ModelPolicy(Protocol):
 class Model(Protocol):
     """An option of the group `model`: describes a model, and loads it when asked."""
 
+    def check(self) -> None:
+        """What can be known to be wrong in a moment, without the libraries that load models.
+
+        Raises:
+            UserError: see `load`.
+        """
+        ...
+
     def load(self, workdir: Path | None = None, trainable: bool = False) -> Loaded:
         """Build or read the model.
 

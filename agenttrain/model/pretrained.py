@@ -34,11 +34,20 @@ class Pretrained:
     lora: Lora = field(default_factory=Lora)
     """The adapter to train."""
 
-    def load(self, workdir: Path | None = None, trainable: bool = False) -> Loaded:
+    def check(self) -> None:
         """See `agenttrain.model.loaded.Model`."""
         if not self.path:
             raise UserError("model.path is not set. Name a folder or a hub model, or take model=tiny.")
-        return read(self, str(Path(self.path).expanduser()) if self.path.startswith("~") else self.path, trainable)
+        _inspect(self._place())
+
+    def load(self, workdir: Path | None = None, trainable: bool = False) -> Loaded:
+        """See `agenttrain.model.loaded.Model`."""
+        self.check()
+        return read(self, self._place(), trainable)
+
+    def _place(self) -> str:
+        path = self.path or ""
+        return str(Path(path).expanduser()) if path.startswith("~") else path
 
 
 def read(options: Pretrained, path: str, trainable: bool) -> Loaded:

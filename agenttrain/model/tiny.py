@@ -49,6 +49,9 @@ class Tiny:
     lora: Lora = field(default_factory=Lora)
     """The adapter to train."""
 
+    def check(self) -> None:
+        """Nothing can be wrong with a model that is yet to be built."""
+
     def load(self, workdir: Path | None = None, trainable: bool = False) -> Loaded:
         """See `agenttrain.model.loaded.Model`; written to `<workdir>/base` first.
 
