@@ -416,12 +416,27 @@ def test_completion_imports_no_hydra():
 @pytest.mark.parametrize("model", ["", "model.path=runs/nothing"])
 def test_a_model_that_is_not_there_is_told_before_torch_is_loaded(tmp_path, model):
     code = (
-        f"import sys; sys.argv = ['agenttrain', 'rl', 'out={tmp_path}/run', *{model.split()!r}]\n"
-        "from agenttrain.cli import main\n"
-        "try: main()\n"
+        "import sys\n"
+        "from agenttrain.cli import app\n"
+        f"try: app(['rl', 'out={tmp_path}/run', *{model.split()!r}])\n"
         "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split()[-2:] == ["2", "False"], done.stderr
     assert "model.path" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_the_process_ends_with_what_was_registered_for_its_end_and_its_own_exit_code(tmp_path):
+    code = (
+        "import atexit, sys, threading, time\n"
+        "from agenttrain import cli\n"
+        "atexit.register(lambda: print('registered'))\n"
+        "threading.Thread(target=lambda: (time.sleep(0.3), print('thread'))).start()\n"
+        "sys.argv = ['agenttrain', 'sft', 'model.lora.rr=8']\n"
+        "cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout.split() == ["thread", "registered"]
+    assert "Did you mean model.lora.r?" in done.stderr
