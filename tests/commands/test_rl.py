@@ -84,8 +84,16 @@ def test_episodes_need_not_be_kept(tmp_path):
 )
 def test_a_fault_is_told_before_the_model_is_loaded_and_leaves_nothing(tmp_path, changed, message):
     with pytest.raises(UserError, match=message):
-        run(tmp_path, model=None, **changed)
+        run(tmp_path, model=Unloadable(), **changed)
     assert not list(tmp_path.iterdir())
+
+
+class Unloadable:
+    def check(self):
+        pass
+
+    def load(self, workdir=None, trainable=False):
+        raise AssertionError("the model was loaded")
 
 
 def row(success: float) -> dict[str, float]:
