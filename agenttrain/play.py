@@ -14,13 +14,16 @@ from agenttrain.types import FAILED_BY_US, Environment, Policy, Trajectory
 from agenttrain.watch import progress
 
 
-def split(wanted: Iterable[Attempt], path: Path) -> tuple[list[Trajectory], list[Attempt]]:
+def split(wanted: Iterable[Attempt], path: Path, resume: bool = True) -> tuple[list[Trajectory], list[Attempt]]:
     """What the file holds of the wanted attempts, and what it owes: those that it lacks, and those whose last episode
     failed through the environment or the infrastructure.
 
     Raises:
-        UserError: two tasks have one id, or the file's episodes were played at other tasks or with another seed.
+        UserError: two tasks have one id, the file's episodes were played at other tasks or with another seed, or the
+            file is there and `resume` is false.
     """
+    if path.exists() and not resume:
+        raise UserError(f"{path} exists. Choose another folder with out=..., or continue with resume=true")
     recorded = {_key(t): t for t in store.read(path)} if path.exists() else {}
     seen: set[tuple[str, int]] = set()
     kept: list[Trajectory] = []

@@ -46,9 +46,7 @@ def eval(
     if min_success is not None and not 0 <= min_success <= 1:
         raise UserError(f"min_success={min_success:g} is no success rate: take a number from 0 to 1")
     tasks, path = list(task), out / "trajectories.jsonl"
-    if path.exists() and not resume:
-        raise UserError(f"{path} exists. Choose another folder with out=..., or continue with resume=true")
-    kept, owed = play.split(loop.attempts(tasks, attempts, seed), path)
+    kept, owed = play.split(loop.attempts(tasks, attempts, seed), path, resume)
     if not kept and not owed:
         raise UserError("nothing to evaluate: the task set is empty, or attempts is 0")
     if isinstance(policy, ModelPolicy):

@@ -37,9 +37,7 @@ def generate_trajectories(
         SystemExit: status 1; no episode says anything about the agent.
     """
     path = out / "trajectories.jsonl"
-    if path.exists() and not resume:
-        raise UserError(f"{path} exists. Choose another folder with out=..., or continue with resume=true")
-    kept, owed = play.split(loop.attempts(task, attempts, seed), path)
+    kept, owed = play.split(loop.attempts(task, attempts, seed), path, resume)
     if not kept and not owed:
         raise UserError("nothing to play: the task set is empty, or attempts is 0")
     if owed and isinstance(policy, ModelPolicy):

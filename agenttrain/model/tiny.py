@@ -64,10 +64,8 @@ class Tiny:
             built = Path(temporary) / "base"
             if workdir is None or not (workdir / "base").exists():
                 self.build(built)
-            if workdir is None:
-                loaded = read(Pretrained(lora=self.lora), str(built), trainable)
-            else:
-                loaded = read(Pretrained(lora=self.lora), str(self._settle(built, workdir / "base")), trainable)
+            folder = built if workdir is None else self._settle(built, workdir / "base")
+            loaded = read(Pretrained(lora=self.lora), str(folder), trainable)
         loaded.name = f"tiny-{self.seed}"
         return loaded
 
