@@ -29,6 +29,7 @@ EXAMPLES = {
     "sft": ["data.path=runs/generate-trajectories/trajectories.jsonl", "model.lora.r=8 seed=1,2,3 --multirun"],
     "rl": ["model.path=runs/sft/model", "model.path=runs/sft/model credit=gigpo out=runs/gigpo"],
     "eval": ["model.path=runs/rl/model", "model.path=runs/rl/model attempts=4"],
+    "credit-check": ["credit=[grpo,turn] process=chain", "credit=gigpo credit.gigpo.gamma=1"],
 }
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, group=option", autocompletion=completion.typed)]
@@ -76,6 +77,11 @@ _configured(
 )
 _configured(
     "eval", "Measure a policy.", "Measure a policy: success with its interval, turns, invalid calls, truncations."
+)
+_configured(
+    "credit-check",
+    "Measure strategies of credit.",
+    "Measure strategies of credit: bias and noise of the gradient that each gives, where the exact one is known.",
 )
 
 
@@ -125,9 +131,9 @@ def run(command: str, overrides: list[str], config_dir: Path | None, cfg: str | 
     if cfg == "choices":
         _say("\n".join(f"{group}={option}" for group, option in composed.choices.items()))
         return
-    out, resume = Path(composed.values["out"]), composed.values["resume"]
-    run_folder.check(out, resume)
-    _set_threads(composed.values["threads"])
+    out = Path(composed.values["out"])
+    run_folder.check(out, composed.values.get("resume"))
+    _set_threads(composed.values.get("threads"))
     call = composed.call()
     if dry_run:
         plain = {k: v for k, v in composed.shown.items() if k != "_target_" and not isinstance(v, dict)}

@@ -12,18 +12,19 @@ from pathlib import Path
 from agenttrain.errors import UserError
 
 
-def check(out: Path, resume: bool) -> None:
+def check(out: Path, resume: bool | None) -> None:
     """Refuse an `out` that another run has filled.
 
     Raises:
-        UserError: it is a file, or has content and `resume` is false.
+        UserError: it is a file, or has content and `resume` is false (None: the command has nothing to resume).
     """
     if not _first_process():
         return
     if out.exists() and not out.is_dir():
         raise UserError(f"out={out} is a file; name a folder")
     if not resume and out.is_dir() and {p.name for p in out.iterdir()} - {"config.yaml"}:
-        raise UserError(f"{out} holds an earlier run. Choose another folder with out=..., or continue with resume=true")
+        go_on = "" if resume is None else ", or continue with resume=true"
+        raise UserError(f"{out} holds an earlier run. Choose another folder with out=...{go_on}")
 
 
 @contextmanager

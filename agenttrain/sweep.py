@@ -67,7 +67,7 @@ def expand(command: str, overrides: list[str], config_dir: Path | None) -> list[
         point = [text for text, options in zip(texts, choices, strict=True) if len(options) > 1]
         name = re.sub(r"[^\w.-]+", "-", f"{number}-" + "_".join(point)).rstrip("-")[:80]
         out = Path(values["out"]) / name
-        run_folder.check(out, values["resume"])
+        run_folder.check(out, values.get("resume"))
         kept = [text for text in texts if not text.startswith("out=")]
         jobs.append(Job([*kept, f"out={quoted(str(out))}"], point, str(out)))
     return jobs

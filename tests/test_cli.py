@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from agenttrain import cli
 
-COMMANDS = ["generate-trajectories", "sft", "rl", "eval"]
+COMMANDS = ["generate-trajectories", "sft", "rl", "eval", "credit-check"]
 READY = ["model.path=runs/sft/model"]
 
 PROBE = """
@@ -195,7 +195,7 @@ def test_help_lists_options_recipes_and_examples(probe):
 def test_the_examples_of_the_help_compose(command, home):
     for example in cli.EXAMPLES[command]:
         words = [word for word in example.split() if word != "--multirun"]
-        line = [word.split(",")[0] for word in words]
+        line = [word if "[" in word else word.split(",")[0] for word in words]
         assert call(command, *line, "--cfg", "choices").exit_code == 0, example
 
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "agenttrain"
 
 WORDS = {"types", "errors", "ranges"}
-ROOMS = {"task", "env", "policy", "reward", "credit", "data"}
+ROOMS = {"task", "env", "policy", "reward", "credit", "data", "process", "bench"}
 ALLOWED = {
     # the words that everybody shares
     "types": set(),
@@ -37,6 +37,9 @@ ALLOWED = {
     "model": WORDS,
     "trainer": {*WORDS, "rollout", "model", "watch"},
     "eval": WORDS,
+    # strategies of credit where the truth is known
+    "process": WORDS,
+    "bench": {*WORDS, "process"},
     # the front door, which knows the commands by name only
     "config": {"errors"},
     "run_folder": {"errors"},

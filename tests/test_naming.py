@@ -26,6 +26,7 @@ VERB = {
     "data": "__iter__",
     "model": "load",
     "trainer": "train",
+    "process": "mdp",
 }
 """What a class of a room can do if it is an option there."""
 

@@ -34,6 +34,8 @@ def check(config: dict[str, Any], command: str, packages: list[Path], complete: 
             if value == MISSING:
                 if complete:
                     raise UserError(f"{key} has no value in {command}. Give one: {key}=<{parameter}>")
+            elif name in node and (unchosen := _unchosen(value)):
+                raise UserError(f"{key}.{unchosen} has values, but is not chosen: {key}=[{','.join(value)}]")
             elif name in node and not parameter.accepts(value):
                 raise UserError(f"{key} must be {parameter}, got {_shown(value)}{_hint(key, value, str(parameter))}")
 
@@ -75,6 +77,14 @@ def _unknown(key: str, command: str, nodes: dict[str, tuple[dict[str, Any], Sign
     namesakes = [name for name in known if name.rpartition(".")[2] == last]
     hint = did_you_mean(key, siblings) or (f" Did you mean {namesakes[0]}?" if namesakes else did_you_mean(key, known))
     return f"no '{key}' in {command}.{hint}"
+
+
+def _unchosen(value: Any) -> str | None:
+    """Of options that each have a name (`reward.rlvf`), the first that has values and no `_target_`."""
+    options = value.values() if isinstance(value, dict) and "_target_" not in value else []
+    if not any(isinstance(option, dict) and "_target_" in option for option in options):
+        return None
+    return next((name for name, option in value.items() if isinstance(option, dict) and "_target_" not in option), None)
 
 
 def _hint(key: str, value: Any, hint: str) -> str:

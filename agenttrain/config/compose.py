@@ -18,7 +18,7 @@ from yaml import YAMLError
 
 from agenttrain.config import options
 from agenttrain.config.check import check
-from agenttrain.config.overrides import for_hydra, parse, quoted
+from agenttrain.config.overrides import all_for_hydra, quoted
 from agenttrain.config.signature import find_module, read
 from agenttrain.errors import UserError
 
@@ -57,7 +57,7 @@ def compose(command: str, overrides: list[str], config_dir: Path | None = None, 
         UserError: one or two lines on the first thing that is wrong.
     """
     where = options.folders(config_dir)
-    lines = [for_hydra(override, command, where) for override in parse(overrides)]
+    lines = all_for_hydra(overrides, command, where)
     lines.append(f"hydra.searchpath=[{','.join(quoted(f'file://{folder}') for folder in where[1:])}]")
     try:
         with initialize_config_dir(str(where[0]), version_base="1.3"):

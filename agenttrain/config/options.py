@@ -13,7 +13,7 @@ from typing import Any
 from agenttrain.config.signature import find_module
 from agenttrain.errors import UserError
 
-COMMANDS = ("generate-trajectories", "sft", "rl", "eval")
+COMMANDS = ("generate-trajectories", "sft", "rl", "eval", "credit-check")
 """The commands with a configuration: each has `conf/<command>.yaml`."""
 RECIPES = "conf"
 """`conf=fireact` picks the folder `conf/conf/fireact`, which has one file per command."""
@@ -37,15 +37,28 @@ def folders(config_dir: Path | None = None) -> list[Path]:
 
 def chosen(command: str, where: list[Path]) -> dict[str, str | list[str]]:
     """Groups of `command` with the option (or, for a group that takes several, options) chosen by default."""
-    groups: dict[str, str | list[str]] = {}
-    for entry in _read(where[0] / f"{command}.yaml").get("defaults", []):
-        if isinstance(entry, dict):
-            groups |= entry
+    groups = _groups(command, where) | {group: options(group, where) for group in compared(command, where)}
     for group, option in groups.items():
         if isinstance(option, str) and "${" in option:
             for other, value in groups.items():
                 option = option.replace(f"${{{other}}}", str(value))
             groups[group] = option
+    return groups
+
+
+def compared(command: str, where: list[Path]) -> list[str]:
+    """Groups (`group: []` in the command's file) that take all their options unless some are chosen, to compare them.
+
+    Each has an entry of its own: `credit.grpo`, `credit.turn`, where elsewhere there is one `credit`.
+    """
+    return [group for group, option in _groups(command, where).items() if option == []]
+
+
+def _groups(command: str, where: list[Path]) -> dict[str, str | list[str]]:
+    groups: dict[str, str | list[str]] = {}
+    for entry in _read(where[0] / f"{command}.yaml").get("defaults", []):
+        if isinstance(entry, dict):
+            groups |= entry
     return groups
 
 

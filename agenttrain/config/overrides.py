@@ -37,8 +37,20 @@ def quoted(text: str) -> str:
     return "'" + re.sub(r"(\\*)('|$)", lambda run: run[1] * 2 + ("\\'" if run[2] else ""), text) + "'"
 
 
-def for_hydra(override: Override, command: str, where: list[Path]) -> str:
-    """One override as Hydra takes it: a group as it is, a recipe as `+conf/<recipe>=<command>`, a value with `++`.
+def all_for_hydra(overrides: list[str], command: str, where: list[Path]) -> list[str]:
+    """What was typed as Hydra takes it, and the groups that are compared whole because nobody chose among them.
+
+    Raises:
+        UserError: the first override that is wrong.
+    """
+    parsed = parse(overrides)
+    untouched = set(options.compared(command, where)) - {override.key_or_group for override in parsed}
+    lines = [line for group in sorted(untouched) for line in _entries(group, options.options(group, where))]
+    return lines + [line for override in parsed for line in _for_hydra(override, command, where)]
+
+
+def _for_hydra(override: Override, command: str, where: list[Path]) -> list[str]:
+    """A group as it is, a recipe as `+conf/<recipe>=<command>`, a value with `++`.
 
     With `++` any key is merged, and a misspelt one meets the same check as a misspelt key of a recipe.
     """
@@ -50,10 +62,10 @@ def for_hydra(override: Override, command: str, where: list[Path]) -> str:
     if key == options.RECIPES:
         recipe = str(override.value())
         _check_recipe(recipe, command, where)
-        return f"+{options.RECIPES}/{recipe}={command}"
+        return [f"+{options.RECIPES}/{recipe}={command}"]
     if options.is_group(key, where):
         return _check_group(override, command, where)
-    return "++" + text if override.type == OverrideType.CHANGE else text
+    return ["++" + text if override.type == OverrideType.CHANGE else text]
 
 
 def _check_recipe(recipe: str, command: str, where: list[Path]) -> None:
@@ -66,13 +78,13 @@ def _check_recipe(recipe: str, command: str, where: list[Path]) -> None:
         raise UserError(f"recipe '{recipe}' has no part for {command}. It has: {', '.join(recipes[recipe])}")
 
 
-def _check_group(override: Override, command: str, where: list[Path]) -> str:
+def _check_group(override: Override, command: str, where: list[Path]) -> list[str]:
     group, value = override.key_or_group, override.value()
     groups, known = options.chosen(command, where), options.options(group, where)
     if group not in groups and override.type == OverrideType.CHANGE:
         raise UserError(f"no group '{group}' in {command}.{did_you_mean(group, groups)} It has: {', '.join(groups)}")
     if override.type == OverrideType.DEL:
-        return override.input_line or ""
+        return [override.input_line or ""]
     if isinstance(value, list) and isinstance(groups.get(group), str):
         raise UserError(f"group {group} takes one option, for example {group}={known[0]}")
     names = [str(option) for option in (value if isinstance(value, list) else [value])]
@@ -82,5 +94,12 @@ def _check_group(override: Override, command: str, where: list[Path]) -> str:
         if name not in known:
             hint = did_you_mean(name, known)
             raise UserError(f"no option '{name}' in group {group}.{hint} It has: {', '.join(known)}")
+    if group in options.compared(command, where):
+        return _entries(group, names)
     key = (override.input_line or "").partition("=")[0]
-    return f"{key}=[{','.join(names)}]" if isinstance(groups.get(group), list) else f"{key}={names[0]}"
+    return [f"{key}=[{','.join(names)}]" if isinstance(groups.get(group), list) else f"{key}={names[0]}"]
+
+
+def _entries(group: str, names: list[str]) -> list[str]:
+    """Each option under its own name, where Hydra would merge them all into one."""
+    return [f"+{group}@{group}.{name}={name}" for name in names]
