@@ -1,4 +1,4 @@
-"""A decision process: at each turn a small reward for the right action, beside a large one that is luck."""
+"""A decision process: at each turn a reward for the right action, beside one that is luck."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Luck:
     """
 
     turns: Count = 3
-    size: NonNegative = 1.5
+    size: NonNegative = 1.0
     logit: float = 0.0
 
     def mdp(self) -> Mdp:
