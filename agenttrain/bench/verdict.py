@@ -67,7 +67,7 @@ def judge(gradients: np.ndarray, exact: np.ndarray, episodes: int, verdicts: int
         return Interval(along, along - half, along + half)
 
     def angle(confidence: float) -> Interval | None:
-        if not mean.any():
+        if np.abs(mean).max() < 1e-9 * length:  # what rounding leaves of 0 has no direction
             return None
         low, high = (across.length(side * _normal(confidence)) for side in (-1, 1))
         near, far = scale(confidence).high * length, scale(confidence).low * length

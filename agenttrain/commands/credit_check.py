@@ -39,22 +39,27 @@ def credit_check(
     Every strategy and group size sees the same episodes.
 
     Raises:
-        UserError: a group of one, episodes for fewer than `FEWEST` batches, or a strategy that returns something else
-            than one finite advantage per turn.
+        UserError: a group of one, episodes for fewer than `FEWEST` batches, a process without a gradient, or a strategy
+            that returns something else than one finite advantage per turn.
     """
     _check(group_sizes, groups, episodes)
-    verdicts = len(process) * len(credit) * len(group_sizes)
+    mdps = {name: chosen.mdp() for name, chosen in process.items()}
+    for name, mdp in mdps.items():
+        if not mdp.gradient.any():
+            raise UserError(
+                f"process.{name}: with these values nothing that the policy does matters, its gradient is 0."
+            )
+    verdicts = len(mdps) * len(credit) * len(group_sizes)
     rows: list[Row] = []
     with progress("measuring", verdicts, "verdicts") as bar:
-        for name, chosen in process.items():
-            mdp = chosen.mdp()
+        for name, mdp in mdps.items():
             played = play(mdp, episodes, np.random.default_rng(seed), critic_error)
             for strategy, gives in credit.items():
                 for size in group_sizes:
                     found = gradients(gives, played, mdp, size, groups, loss_type)
                     rows.append(Row(name, strategy, size, judge(found, mdp.gradient, size * groups, verdicts)))
                     bar.advance()
-    exact = {name: chosen.mdp().gradient.round(6).tolist() for name, chosen in process.items()}
+    exact = {name: mdp.gradient.round(6).tolist() for name, mdp in mdps.items()}
     about = {"episodes": episodes, "groups": groups, "loss_type": loss_type, "critic_error": critic_error, "seed": seed}
     _leave(rows, exact, about, out)
 

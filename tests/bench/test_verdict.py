@@ -36,6 +36,7 @@ def test_what_cannot_be_seen_stays_open():
 def test_an_estimate_of_zero_has_no_angle_and_no_noise():
     finding = judge(np.zeros((50, 3)), EXACT, 8)
     assert (finding.verdict, finding.angle, finding.noise) == ("biased: no gradient", None, None)
+    assert judge(np.full((50, 3), 1e-17), EXACT, 8).verdict == "biased: no gradient"
 
 
 def test_noise_counts_episodes_and_knows_no_scale():

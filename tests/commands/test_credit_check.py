@@ -86,6 +86,10 @@ FAULTS = {
     ),
     "a misspelt setting": (["credit.gigpo.gama=1"], "no 'credit.gigpo.gama' in credit-check. Did you mean"),
     "groups of one": (["group_sizes=[1]"], "a group 2 attempts or more"),
+    "a process where nothing matters": (
+        ["process=chain", "process.chain.deadline=2"],
+        "process.chain: with these values",
+    ),
     "too few episodes": (["episodes=100"], "Take episodes=6400 or more"),
 }
 
