@@ -115,6 +115,32 @@ def compare(
         compare(runs, to, as_json)
 
 
+env_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(env_app, name="env", help="Check what an environment promises.", short_help="Check an environment.")
+
+
+@env_app.command("check", short_help="Try an environment's promises.")
+def env_check(
+    name: Annotated[str, typer.Argument(help="An option of the group env.", show_default=False)],
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Try what every environment promises: seeds, isolation, schemas, refusals, an expert that solves it, no leak.
+
+    The expert is policy=NAME_expert, if there is one, or another policy=. The exit code is 1 if a promise is broken.
+    """
+    with plain_faults():
+        from agenttrain.config import options
+        from agenttrain.config.compose import compose
+
+        chosen = [f"env={name}", *(overrides or [])]
+        where = options.folders(config_dir)
+        expert = options.option_file("policy", f"{name}_expert", where) or any(o.startswith("policy=") for o in chosen)
+        if not expert and options.option_file("env", name, where):
+            chosen.append("~policy")
+        compose("env-check", chosen, config_dir).call()()
+
+
 def run(command: str, overrides: list[str], config_dir: Path | None, cfg: str | None, dry_run: bool) -> None:
     """Compose, check, build, and call one command.
 

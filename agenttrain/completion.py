@@ -35,7 +35,8 @@ def typed(ctx: typer.Context, incomplete: str) -> list[str]:
     words = typed.replace(" = ", "=").replace(" =", "=").split()
     unfinished = bool(words) and (words[-1].endswith("=") or "=" not in words[-1])
     prefix = words.pop().rstrip("=") + "=" if unfinished else ""
-    command = ctx.info_name if ctx.info_name in options.COMMANDS else "sft"  # inspect takes overrides of sft
+    command = "-".join(ctx.command_path.split()[1:])  # `agenttrain env check` has conf/env-check.yaml
+    command = command if command in options.COMMANDS else "sft"  # inspect takes overrides of sft
     try:
         found = complete(command, words, prefix + incomplete, ctx.params.get("config_dir"))
     except UserError:

@@ -23,13 +23,17 @@ ALLOWED = {
     "crafting": set(),
     "world": {"errors"},
     "databases": set(),
+    "corridor": set(),
+    "list_steps": set(),
+    # where code of a model runs; what is inside it has nothing else of ours to import
+    "sandbox": WORDS,
     "watch": set(),
     "trajectory_record": {"types"},
     "store": {*WORDS, "trajectory_record"},
     # the flow: none of these knows another
-    "task": {*WORDS, "jsonfile", "crafting", "world", "databases"},
-    "env": {*WORDS, "jsonfile", "crafting", "world", "databases"},
-    "policy": {*WORDS, "crafting", "store"},
+    "task": {*WORDS, "jsonfile", "crafting", "corridor", "world", "databases", "list_steps"},
+    "env": {*WORDS, "jsonfile", "crafting", "corridor", "world", "databases", "sandbox"},
+    "policy": {*WORDS, "crafting", "corridor", "list_steps", "store"},
     "reward": WORDS,
     "credit": WORDS,
     "data": {*WORDS, "jsonfile", "store"},
@@ -38,6 +42,7 @@ ALLOWED = {
     "model": WORDS,
     "trainer": {*WORDS, "rollout", "model", "watch"},
     "eval": WORDS,
+    "promises": {*WORDS, "rollout", "policy"},
     # strategies of credit where the truth is known
     "process": WORDS,
     "bench": {*WORDS, "process"},
@@ -49,10 +54,22 @@ ALLOWED = {
     "cli": {"errors", "completion", "config", "run_folder", "sweep", "commands"},
     "__main__": {"cli"},
     # the pipelines, in words
-    "commands": {*WORDS, *ROOMS, "rollout", "play", "store", "trajectory_record", "watch", "model", "trainer", "eval"},
+    "commands": {
+        *WORDS,
+        *ROOMS,
+        "rollout",
+        "play",
+        "store",
+        "trajectory_record",
+        "watch",
+        "model",
+        "trainer",
+        "eval",
+        "promises",
+    },
 }
 HEAVY = {"torch", "trl", "transformers", "peft", "accelerate"}
-COMPUTES = re.compile(r"(model|trainer)/.*|policy/(local|engine)\.py|env/trl_class\.py|commands/inspect\.py")
+COMPUTES = re.compile(r"(model|trainer)/.*|policy/(local|engine|vllm\w*|weights)\.py|env/trl_class\.py|commands/inspect\.py")
 """The last two read a schema and a tokenizer with transformers, inside a function."""
 CONFIGURES = re.compile(r"config/(compose|overrides)\.py")
 
