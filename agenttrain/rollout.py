@@ -54,6 +54,8 @@ class Limits:
     an action takes is up to whoever serves the model."""
     episode_timeout: Positive = 3600.0
     """Seconds for a whole episode; then it stops as `timeout`."""
+    reward_timeout: Positive = 60.0
+    """Seconds that one reward may take for one episode; then the episode is masked as `infra_error`."""
     retries: Whole = 2
     """Fresh starts of an episode after an infrastructure failure."""
     concurrency: Count = 128

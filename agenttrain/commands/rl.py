@@ -62,7 +62,7 @@ def rl(
     tasks, loggers = list(task), report_to or []
     algo.check(tasks, policy, loggers)  # before the model: a fault is found in a second, and leaves nothing behind
     loaded = model.load(out, trainable=True)
-    judge = partial(score, rewards=reward)
+    judge = partial(score, rewards=reward, timeout=rollout.reward_timeout)
     with _kept(out, resume) if save_trajectories else nullcontext() as keep:
         curves = algo.train(loaded, tasks, env, judge, credit, policy, rollout, out, seed, resume, loggers, keep)
     if os.environ.get("RANK", "0") == "0":

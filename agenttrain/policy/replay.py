@@ -48,7 +48,8 @@ class Replay(Scripted):
             self._compare(self._record(conversation), conversation)
 
     def describe(self) -> dict[str, Any]:
-        return super().describe() | {"path": str(self.path)}
+        """What was asked for; not what has been counted on the way, or a resumed run would be another one."""
+        return {"name": type(self).__name__, "path": str(self.path), "strict": self.strict}
 
     @cached_property
     def _records(self) -> dict[str, Trajectory]:

@@ -11,11 +11,8 @@ from typing import Any
 from agenttrain.errors import UserError
 from agenttrain.types import InfraError, Reward, Trajectory
 
-TIMEOUT = 60.0
-"""Seconds that one reward may take for one trajectory."""
 
-
-def score(trajectory: Trajectory, rewards: Mapping[str, Reward], timeout: float = TIMEOUT) -> Trajectory:
+def score(trajectory: Trajectory, rewards: Mapping[str, Reward], timeout: float = 60.0) -> Trajectory:
     """Fill `scores` (unweighted, one per turn and reward) and `weights`; returns the trajectory.
 
     A reward that takes longer than `timeout` seconds, or whose surroundings fail (`InfraError`), is our failure, not

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import pytest
 
@@ -64,6 +65,22 @@ def test_resuming_writes_no_episode_twice(tmp_path):
     run(tmp_path, resume=True)
     assert (tmp_path / "trajectories.jsonl").read_text() == before
     assert "Going on from" in (tmp_path / "report.md").read_text()
+
+
+class Judge:
+    """Takes a fifth of a second."""
+
+    weight = 1.0
+
+    def __call__(self, trajectory):
+        time.sleep(0.2)
+        return [0.0] * len(trajectory.turns)
+
+
+def test_a_reward_has_as_long_as_the_limits_say(tmp_path):
+    limits = Limits(max_turns=1, max_tokens=8, reward_timeout=0.01)
+    with pytest.raises(UserError, match=r"None of the 4 episodes .* reward 'judge': took longer than 0\.01 s"):
+        run(tmp_path, reward={"judge": Judge()}, rollout=limits)
 
 
 def test_episodes_need_not_be_kept(tmp_path):
