@@ -51,6 +51,7 @@ def markdown(rows: Sequence[Row], exact: Exact, about: Mapping[str, Any]) -> str
     """Verdicts, plot, and a table for each process."""
     settings = ", ".join(f"{name} {value}" for name, value in about.items())
     parts = ["# Bias and noise of strategies of credit", f"Per process: {settings}.", _table(*summary(rows))]
+    parts += ["In brackets: the group sizes for which a verdict holds, where they differ."]
     parts += ["![Bias and noise of each strategy](credit_check.svg)", MEANING.strip()]
     for name in exact:
         parts += [f"## {name}", f"Exact gradient: {vector(exact[name])}.", _table(COLUMNS, lines(rows, name))]
