@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import ModelPolicy
-from agenttrain.ranges import Count, NonNegative
+from agenttrain.ranges import Count, NonNegative, Positive
 from agenttrain.rollout import Limits
 from agenttrain.trainer import checkpoints
 from agenttrain.trainer.arguments import trl_arguments
+from agenttrain.trainer.drift import OldLogprobs
 from agenttrain.trainer.episodes import Flow, check_tasks, schedule
 from agenttrain.types import Credit, Environment, Policy, Task, Trajectory
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from trl import GRPOConfig
 
     from agenttrain.model.loaded import Loaded
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -58,6 +62,8 @@ class Grpo:
     epsilon: NonNegative = 0.2
     epsilon_high: NonNegative | None = None
     beta: NonNegative = 0.0
+    old_logprobs: OldLogprobs = "auto"
+    importance_cap: Positive | None = 2.0
     max_completion_length: Count = 1024
     bf16: bool | None = None
     gradient_checkpointing: bool | None = None
@@ -95,6 +101,12 @@ class Grpo:
         self.check(tasks, policy, report_to)
         if not any(parameter.requires_grad for parameter in loaded.model.parameters()):
             raise UserError("No weight of the model is trainable: set model.lora.r above 0, or do not quantize.")
+        if (top_p := getattr(policy, "top_p", 1.0)) < 1:
+            _log.warning(
+                "policy.top_p=%g samples the likeliest tokens only, but the whole distribution is trained. Tokens are "
+                "weighted for it (algo.importance_cap); what is cut off is never tried. Better take policy.top_p=1.0.",
+                top_p,
+            )
         plan = schedule(len(tasks), self.tasks_per_step, self.steps, seed)
         arguments = self.arguments(out, seed, report_to, temperature=getattr(policy, "temperature", 1.0))
         flow = Flow(tasks, env, policy, limits, score, credit, seed)
@@ -104,7 +116,7 @@ class Grpo:
             notes.append(f"Going on from {checkpoint}." if checkpoint else "No complete checkpoint: from the start.")
         if checkpoint:
             checkpoints.check_model(checkpoint, loaded.model)
-        history = _fit(loaded, flow, arguments, plan, out, checkpoint, keep)
+        history = self._fit(loaded, flow, arguments, plan, out, checkpoint, keep)
         played = self.tasks_per_step * self.group_size * len(history)
         return Curves(history, played, time.monotonic() - began, notes)
 
@@ -175,24 +187,33 @@ class Grpo:
         }
         return trl_arguments(GRPOConfig, "grpo", named, self.extra)
 
+    def _fit(
+        self,
+        loaded: Loaded,
+        flow: Flow,
+        arguments: GRPOConfig,
+        plan: list[list[int]],
+        out: Path,
+        checkpoint: Path | None,
+        keep: Callable[[Trajectory], None] | None,
+    ) -> list[dict[str, float]]:
+        from agenttrain.trainer.callbacks import Seal, Watch
+        from agenttrain.trainer.seam import FlowTrainer
 
-def _fit(
-    loaded: Loaded,
-    flow: Flow,
-    arguments: GRPOConfig,
-    plan: list[list[int]],
-    out: Path,
-    checkpoint: Path | None,
-    keep: Callable[[Trajectory], None] | None,
-) -> list[dict[str, float]]:
-    from agenttrain.trainer.callbacks import Seal, Watch
-    from agenttrain.trainer.seam import FlowTrainer
-
-    with Watch("Training", out / "metrics.jsonl", shown=("success", "reward")) as watch:
-        trainer = FlowTrainer(flow, loaded, arguments, plan, keep, callbacks=[watch, Seal()])
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trainer.save(out / "model")
-    return [dict(row) for row in trainer.state.log_history if "success" in row]
+        with Watch("Training", out / "metrics.jsonl", shown=("success", "reward")) as watch:
+            trainer = FlowTrainer(
+                flow,
+                loaded,
+                arguments,
+                plan,
+                keep,
+                callbacks=[watch, Seal()],
+                old_logprobs=self.old_logprobs,
+                importance_cap=self.importance_cap,
+            )
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.save(out / "model")
+        return [dict(row) for row in trainer.state.log_history if "success" in row]
 
 
 def processes() -> int:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from trl import GRPOConfig, GRPOTrainer
 from agenttrain import watch
 from agenttrain.model.loaded import Loaded, ModelPolicy
 from agenttrain.trainer.batches import Rows, by_length
+from agenttrain.trainer.drift import AGREE, OldLogprobs, drift, verdict, weights
 from agenttrain.trainer.episodes import Flow, check_episodes, figures, light
 from agenttrain.trainer.head import score_labelled_only
 from agenttrain.trainer.tokens import IGNORED, Tokens, label_trajectory, widen
@@ -31,9 +33,10 @@ from agenttrain.types import FAILED_BY_US, Trajectory
 NO_SIGNAL = 5
 """Steps in a row in which no episode had an advantage, after which a warning is due."""
 
-_log = logging.getLogger(__name__)
+RECOMPUTED = "old_logprobs_recomputed"
+"""Name of the figure (1 or 0) that says where a step's old log-probs came from."""
 
-_PER_TOKEN = {"old_per_token_logps", "ref_per_token_logps"}
+_log = logging.getLogger(__name__)
 
 
 class FlowTrainer(GRPOTrainer):
@@ -50,14 +53,20 @@ class FlowTrainer(GRPOTrainer):
         plan: Sequence[Sequence[int]],
         keep: Callable[[Trajectory], None] | None = None,
         callbacks: list[TrainerCallback] | None = None,
+        old_logprobs: OldLogprobs = "auto",
+        importance_cap: float | None = 2.0,
     ) -> None:
         """`plan` has the numbers of each step's tasks; `keep` receives each of this process's episodes, scored and with
         its advantages in `meta`."""
         self.flow, self.chat, self._keep = flow, loaded.chat, keep
+        self._old, self._cap = old_logprobs, importance_cap
         self._inputs: list[dict[str, Any]] = []
         self._episodes: list[Trajectory] = []
         self._tokens: list[Tokens] = []
         self._sampled: torch.Tensor | None = None
+        """Of the rows in the forward pass that is under way, 1 where a token was sampled."""
+        self._learned: Rows | None = None
+        """The rows whose loss is under way."""
         self._silent_steps = 0
         rows = [{"prompt": flow.tasks[n].id, "task": n, "step": step} for step, ns in enumerate(plan) for n in ns]
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")  # TRL asks transformers the old way
@@ -114,7 +123,8 @@ class FlowTrainer(GRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Rows:
         self._inputs = inputs
         began = time.perf_counter()
-        out = super()._generate_and_score_completions(inputs)
+        with self._as_one_update():
+            out = super()._generate_and_score_completions(inputs)
         seconds = time.perf_counter() - began
         # A group may be split over processes, so each computes the credit of the whole batch and takes its own rows.
         batch: list[Trajectory] = gather_object([light(trajectory) for trajectory in self._episodes])
@@ -122,8 +132,8 @@ class FlowTrainer(GRPOTrainer):
         first = self.accelerator.process_index * len(inputs)
         own = advantages[first : first + len(inputs)]
         out["advantages"] = self._padded(own).to(out["completion_ids"].device)
-        for key in _PER_TOKEN & out.keys():
-            out[key] = out[key] * out["tool_mask"]  # as in `_label_sampled`
+        if "ref_per_token_logps" in out:
+            out["ref_per_token_logps"] *= out["tool_mask"]  # as in `_label_sampled`
         self._report(figures(batch, advantages), int(out["num_items_in_batch"]), seconds)
         for trajectory, per_turn in zip(self._episodes, own, strict=True):
             trajectory.meta |= {"method": "rl", "step": inputs[0]["step"], "advantages": list(map(float, per_turn))}
@@ -132,7 +142,7 @@ class FlowTrainer(GRPOTrainer):
         return out
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
-        """Micro-batches of similar length, cut to their longest row."""
+        """Micro-batches of similar length, cut to their longest row, with the log-probs to take ratios against."""
         before = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)
         if self._buffered_inputs is before or not self.model.training:
@@ -140,14 +150,23 @@ class FlowTrainer(GRPOTrainer):
         # Rows stay within their optimizer step; bnpo's loss is a mean within each micro-batch, so there they stay put.
         window = self.args.gradient_accumulation_steps if self.loss_type != "bnpo" else 1
         self._buffered_inputs = by_length(self._buffered_inputs, window)
+        self._take_old(self._buffered_inputs[self.args.gradient_accumulation_steps :])
         return self._buffered_inputs[self._step % len(self._buffered_inputs)]
 
     def _compute_loss(self, model: Any, inputs: Rows) -> torch.Tensor:
-        self._sampled = inputs["completion_mask"] * inputs["tool_mask"]
+        self._sampled, self._learned = _mask(inputs), dict(inputs)
         try:
-            return super()._compute_loss(model, inputs)
+            loss = super()._compute_loss(model, self._learned)
+            inputs["old_per_token_logps"] = self._learned["old_per_token_logps"]  # for `num_iterations`
+            return loss
         finally:
-            self._sampled = None
+            self._sampled = self._learned = None
+
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
+        out = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        if self._learned is not None:
+            self._weigh(self._learned, out[0].detach())
+        return out
 
     def _label_sampled(self, model: Any, args: tuple[Any, ...], kwargs: Rows) -> tuple[tuple[Any, ...], Rows]:
         """Only sampled tokens need logits: most of an episode is what the environment said. The rest has log-prob 0."""
@@ -164,6 +183,10 @@ class FlowTrainer(GRPOTrainer):
             metrics["train_seconds"] = [sum(seconds) - sum(metrics["rollout_seconds"])]
         for name in [name for name in metrics if name.startswith(("rewards/", "completions/"))]:
             del metrics[name]
+        if apart := metrics.pop("sampler_drift_max", None):
+            metrics["sampler_drift_max"] = [max(apart)]
+            if self._old == "auto" and max(apart) > AGREE:
+                self._settle_old(max(apart))
         super().log(logs, start_time)
 
     def save(self, folder: Path) -> None:
@@ -177,6 +200,68 @@ class FlowTrainer(GRPOTrainer):
         """None: TRL's says "fine-tuned version of None" of a model that was built here."""
 
     # -- parts --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _passes(self) -> int:
+        """Forward and backward passes from one rollout to the next."""
+        return (self.args.steps_per_generation or 1) * self.num_iterations
+
+    @contextmanager
+    def _as_one_update(self) -> Iterator[None]:
+        """Where a step has several updates TRL scores all rows again, each padded to the longest; see `_take_old`."""
+        given = self.args.gradient_accumulation_steps
+        self.args.gradient_accumulation_steps = self._passes
+        try:
+            yield
+        finally:
+            self.args.gradient_accumulation_steps = given
+
+    def _take_old(self, batches: list[Rows]) -> None:
+        """Give the rows of later updates the log-probs of the policy that sampled; those of the first see it anyway."""
+        if not batches:
+            return
+        if self._old == "auto":
+            # A resumed run goes on as the first step found it, or its weights would not be the same.
+            found = [row[RECOMPUTED] for row in self.state.log_history if RECOMPUTED in row]
+            if found:
+                self._old = "recomputed" if found[-1] else "sampled"
+            else:
+                apart = [drift(self._score(rows), rows["sampling_per_token_logps"], _mask(rows))[1] for rows in batches]
+                self._settle_old(max(gather_object(apart)))
+        for rows in batches:
+            again = self._old == "recomputed"
+            rows["old_per_token_logps"] = self._score(rows) if again else rows["sampling_per_token_logps"]
+        self._metrics["train"][RECOMPUTED].append(float(self._old == "recomputed"))
+
+    def _settle_old(self, apart: float) -> None:
+        self._old, line = verdict(apart)
+        if self.accelerator.is_main_process:
+            print(line, flush=True)
+
+    @torch.no_grad()
+    def _score(self, rows: Rows) -> torch.Tensor:
+        """The trainer's own log-probs of sampled tokens, 0 elsewhere; `(rows, T)`."""
+        ids = torch.cat([rows["prompt_ids"], rows["completion_ids"]], dim=1)
+        mask = torch.cat([rows["prompt_mask"], rows["completion_mask"]], dim=1)
+        self._sampled = _mask(rows)
+        self.model.eval()
+        try:
+            return self._get_per_token_logps_and_entropies(self.model, ids, mask, rows["completion_ids"].shape[1])[0]
+        finally:
+            self.model.train()
+            self._sampled = None
+
+    def _weigh(self, rows: Rows, logprobs: torch.Tensor) -> None:
+        """Advantages are weighted where the sampler was another policy than the trainer's; the loss is linear in them.
+
+        Before a step's first update the same forward pass shows, for nothing, how far the two are apart.
+        """
+        sampler, old = rows["sampling_per_token_logps"], rows.setdefault("old_per_token_logps", logprobs)
+        rows["advantages"] = rows["advantages"] * weights(old, sampler, self._cap)
+        if self._step % self._passes < self.args.gradient_accumulation_steps:
+            mean, largest = zip(*gather_object([drift(logprobs, sampler, _mask(rows))]), strict=True)
+            self._metrics["train"]["sampler_drift"].append(sum(mean) / len(mean))
+            self._metrics["train"]["sampler_drift_max"].append(max(largest))
 
     def _padded(self, advantages: Sequence[Sequence[float]]) -> torch.Tensor:
         rows = [
@@ -216,6 +301,11 @@ def _opening(tokens: Tokens) -> int:
 def _logprobs(trajectory: Trajectory, tokens: Tokens) -> list[float]:
     sampled = iter([logprob for turn in trajectory.turns for logprob in turn.action.logprobs])
     return [next(sampled) if turn >= 0 else 0.0 for turn in tokens.turn[_opening(tokens) :]]
+
+
+def _mask(rows: Rows) -> torch.Tensor:
+    """1 where a token was sampled, `(rows, T)`."""
+    return rows["completion_mask"] * rows["tool_mask"]
 
 
 def _is_news(record: logging.LogRecord) -> bool:

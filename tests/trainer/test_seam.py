@@ -1,6 +1,8 @@
 """The contract with TRL: what we replace, what must stay as it is, and that the numbers agree."""
 
 import logging
+import math
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +19,7 @@ from agenttrain.trainer import seam
 from agenttrain.trainer.episodes import schedule
 from agenttrain.trainer.grpo import Grpo
 from agenttrain.trainer.seam import FlowTrainer
+from agenttrain.trainer.tokens import label_trajectory
 
 from .letters import Game, flow, small
 
@@ -31,13 +34,14 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def trainer(tmp_path, credit=None, lora=0, env=None, callbacks=None, loaded=None, **options) -> FlowTrainer:
+def trainer(tmp_path, credit=None, lora=0, env=None, callbacks=None, loaded=None, old="auto", **options) -> FlowTrainer:
     options = {"steps": 2, "tasks_per_step": 4, "group_size": 4, "batch_size": 8, "max_grad_norm": 1e9} | options
     algo = Grpo(**options, learning_rate=1e-3)
     loaded = loaded or small(lora).load(trainable=True)
     plan = schedule(4, algo.tasks_per_step, algo.steps, seed=0)
     arguments = algo.arguments(tmp_path, 0, (), temperature=1.0)
-    return FlowTrainer(flow(loaded, credit or GrpoCredit(), env), loaded, arguments, plan, callbacks=callbacks)
+    some = flow(loaded, credit or GrpoCredit(), env)
+    return FlowTrainer(some, loaded, arguments, plan, callbacks=callbacks, old_logprobs=old)
 
 
 def generate(some: FlowTrainer) -> dict:
@@ -126,10 +130,11 @@ def test_one_advantage_per_token_or_per_row_is_the_same_loss(tmp_path, generated
     some, rows = generated
     some.loss_type, some.importance_sampling_level = loss, level
     per_row = torch.linspace(-1, 1, 16)
-    one = some._compute_loss(some.model, rows | {"advantages": per_row})
-    many = some._compute_loss(some.model, rows | {"advantages": per_row[:, None].expand(rows["completion_ids"].shape)})
+    per_token = per_row[:, None].expand(rows["completion_ids"].shape)
+    one = GRPOTrainer._compute_loss(some, some.model, rows | {"advantages": per_row})
+    many = GRPOTrainer._compute_loss(some, some.model, rows | {"advantages": per_token})
     assert one.item() == pytest.approx(many.item(), rel=1e-5)
-    other = some._compute_loss(some.model, rows | {"advantages": per_row.flip(0)})
+    other = GRPOTrainer._compute_loss(some, some.model, rows | {"advantages": per_row.flip(0)})
     assert other.item() != pytest.approx(one.item(), rel=1e-3)
 
 
@@ -178,7 +183,6 @@ def test_sorting_and_cutting_rows_changes_no_gradient(tmp_path, monkeypatch, los
 def test_logits_of_sampled_tokens_alone_give_the_same_gradient(tmp_path, monkeypatch, options):
     lean = gradient(tmp_path / "a", **options)
     monkeypatch.setattr(FlowTrainer, "_label_sampled", lambda self, model, args, kwargs: (args, kwargs))
-    monkeypatch.setattr(seam, "_PER_TOKEN", set())
     assert torch.allclose(lean, gradient(tmp_path / "b", **options), rtol=1e-3, atol=1e-7)
 
 
@@ -193,6 +197,80 @@ def test_only_sampled_tokens_are_scored(tmp_path, monkeypatch, generated):
     )
     some._compute_loss(some.model, rows)
     assert seen == [int((rows["completion_mask"] * rows["tool_mask"]).sum())]
+
+
+@pytest.mark.parametrize(
+    ("old", "minibatches", "num_iterations", "passes"),
+    # Of the first step's check and of later minibatches' old log-probs: 8 rows each.
+    [("auto", 1, 1, [16, 16]), ("auto", 1, 3, [48, 48]), ("auto", 2, 1, [24, 16]), ("recomputed", 2, 1, [24, 24])],
+)
+def test_an_episode_of_many_turns_is_one_sequence_and_no_forward_pass_is_wasted(
+    tmp_path, old, minibatches, num_iterations, passes
+):
+    episodes, rows, seen = [], [], []
+    some = trainer(tmp_path, old=old, batch_size=4, minibatches=minibatches, num_iterations=num_iterations)
+    some._keep = episodes.append
+    some.model.register_forward_hook(
+        lambda model, args, kwargs, out: rows.extend(zip(kwargs["input_ids"], kwargs["attention_mask"], strict=True)),
+        with_kwargs=True,
+    )
+    played = some._generate_and_score_completions
+
+    def per_step(inputs):
+        seen.append(len(rows))
+        return played(inputs)
+
+    some._generate_and_score_completions = per_step
+    some.train()
+    assert [seen[1], len(rows) - seen[1]] == passes
+    assert max(len(episode.turns) for episode in episodes) > 2
+    sequences = [ids[mask.bool()].tolist() for ids, mask in rows]
+    assert all(label_trajectory(episode).ids in sequences for episode in episodes)
+
+
+@pytest.mark.parametrize(
+    "options", [{"minibatches": 2}, {"num_iterations": 2}, {"minibatches": 2, "num_iterations": 2}]
+)
+def test_old_log_probs_without_a_second_forward_pass_train_the_same_weights(tmp_path, monkeypatch, options):
+    """The first update's own and those of sampling, against TRL's."""
+    ours = trainer(tmp_path / "a", batch_size=4, **options)
+    ours.train()
+    assert ours._metrics["train"] == {}
+    monkeypatch.setattr(FlowTrainer, "_as_one_update", lambda self: nullcontext())
+    monkeypatch.setattr(FlowTrainer, "_take_old", lambda self, batches: None)
+    theirs = trainer(tmp_path / "b", batch_size=4, **options)
+    theirs.train()
+    for mine, other in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
+        assert torch.allclose(mine, other, atol=1e-5)
+
+
+def test_tokens_weigh_what_the_sampler_made_too_likely(tmp_path, capsys):
+    """A sampler whose probabilities are higher by a factor of e^0.5 than the trainer's: gradients are smaller by it."""
+    seen = Gradient()
+    some = trainer(tmp_path, credit=Turn(), steps=1, callbacks=[seen])
+    played = some.flow.play
+
+    def other(owed):
+        for trajectory in played(owed):
+            for turn in trajectory.turns:
+                turn.action.logprobs = [logprob + 0.5 for logprob in turn.action.logprobs]
+            yield trajectory
+
+    some.flow.play = other
+    some.train()
+    assert torch.allclose(seen.first, gradient(tmp_path / "a") * math.exp(-0.5), rtol=1e-3, atol=1e-7)
+    row = some.state.log_history[0]
+    assert row["sampler_drift"] == pytest.approx(0.5, abs=1e-3)
+    assert row["sampler_drift_max"] == pytest.approx(0.5, abs=1e-3)
+    assert capsys.readouterr().out.count("differ by up to 0.5 nats") == 1
+
+
+def test_a_resumed_run_takes_the_old_log_probs_that_its_first_step_settled_on(tmp_path):
+    some = trainer(tmp_path, minibatches=2)
+    some.state.log_history = [{seam.RECOMPUTED: 1.0}, {"loss": 0.0}]
+    some._take_old([rows := generate(some)])
+    assert some._old == "recomputed", "though both agree"
+    assert not torch.equal(rows["old_per_token_logps"], rows["sampling_per_token_logps"])
 
 
 def test_a_batch_without_a_sampled_token_has_a_gradient_of_zero(generated):
