@@ -1,155 +1,142 @@
-"""A model's forward pass over many conversations at once, each with a key-value row of its own kept across turns.
+"""A model's forward pass over many conversations at once, each with a row of cache that is kept across turns.
 
-A conversation's tokens enter the model once. Each call feeds some rows a few new tokens at their own positions (a
-prompt, an observation, or the last sampled token: all the same operation); a key is visible to a query if it stands at
-or before the query's position, which makes ragged rows, padding and reuse of a row correct by the same rule.
+A conversation's tokens enter the model once. Each call feeds some rows what is new in them (a piece of a prompt or an
+observation, or the last sampled token: all the same operation), as one flat sequence without padding.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
+import psutil
 import torch
-from transformers import Cache
 
 from agenttrain.errors import UserError
+from agenttrain.policy.attention import KERNEL, PROBE, blocks
+from agenttrain.policy.cache import Cache, Layer, Row
 
 
 class Engine:
-    """Rows of key-value cache around a causal language model of transformers.
+    """Rows of cache around a causal language model of transformers.
 
     Args:
         model: a `PreTrainedModel` or a `PeftModel`; its weights are read at each call, so a model in training acts with
             what it has learned so far.
-        rows: number of conversations held at once.
         context: longest conversation, in tokens.
+        cache_gb: memory for keys and values, in GiB; None is half of what is free when the first row is asked for.
 
     Raises:
-        UserError: a model whose layers, attention kernel or output this forward pass would not do justice to.
+        UserError: a model whose layers, attention or output this forward pass would not do justice to.
     """
 
-    def __init__(self, model: Any, rows: int, context: int) -> None:
+    def __init__(self, model: Any, context: int, cache_gb: float | None = None) -> None:
         self.model = model
-        causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-        self.backbone, self.head = causal.base_model, causal.get_output_embeddings()
-        config = causal.config.get_text_config()
-        _check_served(config)
-        self.context = min(context, config.max_position_embeddings)
-        self.rows = rows
-        self.device = next(causal.parameters()).device
-        self.lengths = [0] * rows
-        """Tokens that stand in each row."""
-        self.cache = _Rows(rows, self.context)
+        self.causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self.config = self.causal.config.get_text_config()
+        _check_served(self.causal, self.config)
+        self.context = min(context, self.config.max_position_embeddings)
+        self.cache_gb = cache_gb
+        self.device = next(self.causal.parameters()).device
+        self._cache: Cache | None = None
+
+    @property
+    def cache(self) -> Cache:
+        """Made when first asked for, and again after `free`.
+
+        Raises:
+            UserError: the budget holds less than two pages.
+        """
+        if self._cache is None:
+            layers = self._probe()
+            budget = self.cache_gb * 2**30 if self.cache_gb else _available(self.device) / 2
+            self._cache = cache = Cache(layers, self.context, budget, self.device)
+            if cache.pages < 2:
+                least = 2 * cache.page_tokens * cache.token_bytes / 2**30
+                raise UserError(
+                    f"policy: {budget / 2**30:.2g} GiB of cache do not hold conversations of {self.context} tokens.\n"
+                    f"Set policy.cache_gb to {least:.2g} at least, or policy.context to less."
+                )
+        return self._cache
+
+    def free(self) -> None:
+        """Give all memory of the cache back; no row is valid any more."""
+        self._cache = None
 
     @torch.no_grad()
-    def feed(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Append `tokens[i]` to row `rows[i]`; logits after each row's last new token, float32 `(len(rows), vocab)`.
-
-        Rows fed the same tokens from an empty row (a group's shared prompt) are computed once.
-        """
-        if len(rows) > 1 and all(self.lengths[row] == 0 for row in rows):
-            return self._feed_shared(rows, tokens)
-        return self._forward(rows, tokens)
-
-    def clear(self, row: int) -> None:
-        """Make a row empty. What it held is overwritten before anything can see it."""
-        self.lengths[row] = 0
-
-    def _feed_shared(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> torch.Tensor:
-        first: dict[tuple[int, ...], int] = {}
-        leaders = [first.setdefault(tuple(ids), i) for i, ids in enumerate(tokens)]
-        unique = sorted(set(leaders))
-        logits = self._forward([rows[i] for i in unique], [tokens[i] for i in unique])
-        if len(unique) < len(rows):
-            for i, leader in enumerate(leaders):
-                if i != leader:
-                    self.cache.copy(rows[leader], rows[i], len(tokens[i]))
-                    self.lengths[rows[i]] = len(tokens[i])
-            position = {i: at for at, i in enumerate(unique)}
-            logits = logits[[position[leader] for leader in leaders]]
+    def feed(self, rows: Sequence[Row], tokens: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Append `tokens[i]` to `rows[i]`, which has room for them; logits after the last of each, `(rows, vocab)`."""
+        # Single tokens first, in the order of their pages.
+        order = sorted(range(len(rows)), key=lambda i: (len(tokens[i]) > 1, rows[i].shelf.capacity, rows[i].index))
+        decoding = [rows[i] for i in order if len(tokens[i]) == 1]
+        reading = [(rows[i], len(tokens[i])) for i in order if len(tokens[i]) > 1]
+        ids, positions, last = [], [], [0] * len(rows)
+        for i in order:
+            ids += tokens[i]
+            positions += range(rows[i].length, rows[i].length + len(tokens[i]))
+            last[i] = len(ids) - 1
+        batch = blocks(decoding, reading, self.device)
+        logits = self._forward(ids, positions, last, batch=batch)
+        for row, new in zip(rows, tokens, strict=True):
+            row.length += len(new)
         return logits
 
-    def _forward(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> torch.Tensor:
-        counts = [len(ids) for ids in tokens]
-        width = max(counts)
-        starts = torch.tensor([self.lengths[row] for row in rows])
-        # Padding stands behind a row's real tokens; the next call writes over it, and until then no query sees it.
-        ids = torch.tensor([list(ids) + [0] * (width - len(ids)) for ids in tokens], device=self.device)
-        positions = (starts[:, None] + torch.arange(width)).to(self.device)
-        reach = int(starts.max()) + width
-        self.cache.aim(rows, positions, reach)
-        hidden_from = torch.arange(reach, device=self.device) > positions[:, :, None]
-        dtype = self.head.weight.dtype
-        mask = torch.zeros(hidden_from.shape, dtype=dtype, device=self.device)
-        mask.masked_fill_(hidden_from, torch.finfo(dtype).min)
-        hidden = self.backbone(
-            input_ids=ids,
-            attention_mask=mask[:, None],
-            position_ids=positions.clamp(max=self.context - 1),
-            past_key_values=self.cache,
-            use_cache=True,
-        ).last_hidden_state
-        for row, count in zip(rows, counts, strict=True):
-            self.lengths[row] += count
-        last = hidden[torch.arange(len(rows)), torch.tensor(counts) - 1]
-        return self.head(last).float()
+    @torch.no_grad()
+    def _probe(self) -> list[Layer]:
+        """What each layer keeps of a token, seen by asking the model.
+
+        Raises:
+            UserError: it has layers that do not attend in the way of `attention.attend`.
+        """
+        layers: dict[int, Layer] = {}
+        self._forward([0], [0], [0], kernel=PROBE, layers=layers)
+        if sorted(layers) != list(range(self.config.num_hidden_layers)):
+            raise UserError("policy=local cannot serve this model: not all of its layers keep keys and values.")
+        return [layers[number] for number in sorted(layers)]
+
+    def _forward(
+        self, ids: list[int], positions: list[int], last: list[int], kernel: str = KERNEL, **more: Any
+    ) -> torch.Tensor:
+        """Logits at the places `last` of a sequence; `more` goes to the attention kernel."""
+        own = self.config._attn_implementation
+        self.config._attn_implementation = kernel
+        try:
+            # The class's own forward: on the model itself TRL puts one that gives no logits.
+            output = type(self.causal).forward(
+                self.causal,
+                input_ids=torch.tensor([ids], device=self.device),
+                position_ids=torch.tensor([positions], device=self.device),
+                logits_to_keep=torch.tensor(last, device=self.device),
+                use_cache=False,
+                **more,
+            )
+        finally:
+            self.config._attn_implementation = own
+        return output.logits[0]
 
 
-def _check_served(config: Any) -> None:
+def _check_served(causal: Any, config: Any) -> None:
     """Rather a refusal than log-probs that are not the model's own."""
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if kinds != {"full_attention"}:
-        raise UserError(f"policy=local serves full attention only; this model has {', '.join(sorted(kinds))}.")
-    if "flash" in (kernel := config._attn_implementation or ""):
-        raise UserError(f"policy=local needs masks, which {kernel} does not take: set model.attention=sdpa.")
-    scales = ("final_logit_softcapping", "logits_scaling", "logit_scale")
-    if scaled := [name for name in scales if getattr(config, name, None) not in (None, 1)]:
-        raise UserError(f"policy=local cannot serve a model that rescales its logits ({scaled[0]}).")
+    kinds = set(getattr(config, "layer_types", None) or []) - {"full_attention", "sliding_attention"}
+    if kinds:
+        raise UserError(
+            f"policy=local serves full and sliding-window attention; this model has {', '.join(sorted(kinds))}."
+        )
+    if not causal._supports_attention_backend or "logits_to_keep" not in inspect.signature(causal.forward).parameters:
+        raise UserError(f"policy=local cannot serve {type(causal).__name__}: its attention is not exchangeable.")
+    if getattr(config, "use_bidirectional_attention", False):
+        raise UserError("policy=local cannot serve a model that looks ahead (use_bidirectional_attention).")
+    ropes = getattr(config, "rope_parameters", None) or {}
+    ropes = ropes.values() if all(isinstance(value, dict) for value in ropes.values()) else [ropes]
+    for kind in {rope.get("rope_type") for rope in ropes} & {"dynamic", "longrope"}:
+        raise UserError(
+            f"policy=local cannot serve rotary embeddings of type {kind}: they change with the longest sequence."
+        )
 
 
-class _Rows(Cache):
-    """Keys and values of all layers, `(rows, length, heads, dim)` each, allocated as far as they are used."""
-
-    def __init__(self, rows: int, context: int) -> None:
-        super().__init__(layers=[])
-        self.rows, self.context = rows, context
-        self.keys: list[torch.Tensor] = []
-        self.values: list[torch.Tensor] = []
-
-    def aim(self, rows: Sequence[int], positions: torch.Tensor, reach: int) -> None:
-        """Say where the coming `update` calls write: `positions` `(len(rows), width)` of `rows`, seen up to `reach`."""
-        self.index = torch.tensor(rows, device=positions.device)
-        self.positions, self.reach = positions, reach
-        low, high = min(rows), max(rows) + 1
-        # Neighbouring rows are read in place; any other choice is gathered into a copy.
-        self.block = slice(low, high) if list(rows) == list(range(low, high)) else None
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Store what is new, `(rows, heads, width, dim)`, and return all that stands, `(rows, heads, reach, dim)`."""
-        return self._put(self.keys, key_states, layer_idx), self._put(self.values, value_states, layer_idx)
-
-    def copy(self, source: int, target: int, length: int) -> None:
-        """Let row `target` begin with the first `length` tokens of row `source`."""
-        for store in (*self.keys, *self.values):
-            store[target, :length] = store[source, :length]
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Tokens before this call. Masks and positions are ours, so nothing depends on it."""
-        return 0
-
-    def _put(self, stores: list[torch.Tensor], new: torch.Tensor, layer: int) -> torch.Tensor:
-        new = new.transpose(1, 2)
-        if layer == len(stores):
-            stores.append(new.new_zeros((self.rows, 0, *new.shape[2:])))
-        store = stores[layer]
-        if store.shape[1] < self.reach:
-            # Doubling keeps the copying a small share, whatever length conversations turn out to have.
-            grown = store.new_zeros((self.rows, max(256, 2 * store.shape[1], self.reach), *store.shape[2:]))
-            grown[:, : store.shape[1]] = store
-            stores[layer] = store = grown
-        store[self.index[:, None], self.positions] = new
-        seen = store[self.block, : self.reach] if self.block else store[:, : self.reach][self.index]
-        return seen.transpose(1, 2)
+def _available(device: torch.device) -> int:
+    """Bytes of free memory."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available

@@ -1,4 +1,3 @@
-import copy
 import time
 
 import numpy as np
@@ -7,8 +6,8 @@ import torch
 
 from agenttrain.errors import UserError
 from agenttrain.model.tiny import Tiny
-from agenttrain.policy import local
-from agenttrain.policy.local import Local, _Speaker, sample
+from agenttrain.policy.local import Local
+from agenttrain.policy.sampling import sample
 from agenttrain.rollout import Limits, attempts, rollout
 from agenttrain.types import Conversation, Observation, Task
 
@@ -59,7 +58,7 @@ def play(tiny, env=None, per_task=3, **options):
     policy = Local(**options)
     policy.attach(tiny.model, tiny.chat)
     done = list(rollout(attempts(TASKS, per_task), env or Echo(), policy, Limits(max_tokens=40, malformed=9)))
-    assert len(policy.free) == policy.slots
+    assert not policy.seats.seated
     assert not policy.speakers
     return {(t.task.id, t.attempt): t for t in done}
 
@@ -106,20 +105,11 @@ def test_greedy_decoding_equals_transformers_generate(tiny):
         assert action.token_ids == expected.tolist()
 
 
-def test_long_prompts_are_read_in_portions_that_fit(monkeypatch):
-    monkeypatch.setattr(local, "AT_ONCE", 50)
-    waiting = [_Speaker(None, row, prompt=[1] * length) for row, length in enumerate([10, 70, 20, 10, 20])]
-    portions = [[speaker.row for speaker in batch] for batch in local._portions(waiting)]
-    assert portions == [[0, 3], [2, 4], [1]]
-    assert not list(local._portions([]))
-
-
-def test_sampling_does_not_depend_on_who_is_served_beside_or_on_the_order_of_answers(tiny, monkeypatch):
+def test_sampling_does_not_depend_on_who_is_served_beside_or_on_the_order_of_answers(tiny):
     expected = sampled(play(tiny, slots=64))
     assert sampled(play(tiny, slots=3)) == expected
     assert sampled(play(tiny, Echo(slow=0.01), slots=64)) == expected
-    monkeypatch.setattr(local, "AT_ONCE", 50)
-    assert sampled(play(tiny, slots=64)) == expected
+    assert sampled(play(tiny, chunk=7)) == expected
     attempts_of_one = {tuple(map(tuple, ids)) for (task, _), ids in expected.items() if task == "ab"}
     assert len(attempts_of_one) == 3, "attempts at one task must differ"
 
@@ -191,19 +181,3 @@ def test_a_poll_ends_with_its_time_so_that_who_is_answered_meanwhile_joins_the_b
     tokens = len(ready[0][1].token_ids)
     assert tokens > 3, "a longer action must be sampled for this test to say anything"
     assert polls >= tokens - 3
-
-
-@pytest.mark.parametrize(
-    ("setting", "value", "message"),
-    [
-        ("layer_types", ["full_attention", "sliding_attention"], "sliding_attention"),
-        ("_attn_implementation", "flash_attention_2", r"model\.attention=sdpa"),
-        ("final_logit_softcapping", 30.0, "rescales its logits"),
-    ],
-)
-def test_a_model_that_it_would_serve_wrongly_is_refused(tiny, monkeypatch, setting, value, message):
-    config = copy.deepcopy(tiny.model.config)
-    setattr(config, setting, value)
-    monkeypatch.setattr(tiny.model, "config", config)
-    with pytest.raises(UserError, match=message):
-        Local().attach(tiny.model, tiny.chat)
