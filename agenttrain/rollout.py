@@ -50,10 +50,10 @@ class Limits:
     tool_timeout: Positive = 30.0
     """Seconds for one step of the environment; then the episode stops as `timeout`."""
     turn_timeout: Positive = 600.0
-    """Seconds for one action of the policy, queueing included; then the episode stops as `infra_error`, since how long
-    an action takes is up to whoever serves the model."""
+    """Seconds in which the policy may be silent towards everybody; then an episode that waits for its action stops as
+    `infra_error`. As long as others are served, it only queues."""
     episode_timeout: Positive = 3600.0
-    """Seconds for a whole episode; then it stops as `timeout`."""
+    """Seconds for a whole episode, without those in which it waited for the policy; then it stops as `timeout`."""
     reward_timeout: Positive = 60.0
     """Seconds that one reward may take for one episode; then the episode is masked as `infra_error`."""
     retries: Whole = 2
@@ -108,7 +108,7 @@ class _Live:
     attempt: Attempt
     conversation: Conversation
     deadline: float
-    """When the whole episode is over."""
+    """When the whole episode is over; later by the time that the policy takes."""
     began: float
     retries: int = 0
     episode: Episode | None = None
@@ -132,6 +132,8 @@ class _Loop:
         self.threads = _Threads()
         self.live: dict[Conversation, _Live] = {}
         self.ended: list[Trajectory] = []
+        self.served = time.monotonic()
+        """When the policy last answered anybody."""
 
     def run(self, owed: Iterator[Attempt]) -> Iterator[Trajectory]:
         try:
@@ -208,6 +210,7 @@ class _Loop:
             return
         # A short wait, so that environments that answer meanwhile are handed over soon.
         for conversation, action in self.policy.poll(timeout=0.01 if self.threads.busy else 0.1):
+            self.served = time.monotonic()
             live = self.live.get(conversation)
             if live is None or live.waiting != "policy":
                 continue
@@ -221,6 +224,7 @@ class _Loop:
     def _act(self, live: _Live, action: Action) -> None:
         now = time.monotonic()
         live.waiting, live.action, live.acted, live.since = "env", action, now - live.since, now
+        live.deadline += live.acted
         live.conversation.messages.append(action.message)
         live.conversation.turn += 1
         if action.finish == "length":
@@ -297,9 +301,10 @@ class _Loop:
         now, limits = time.monotonic(), self.limits
         for live in list(self.live.values()):
             waited = now - live.since
-            if live.waiting == "policy" and waited > limits.turn_timeout:
-                self._end(live, "infra_error", f"no action within turn_timeout={limits.turn_timeout:g} s")
-            elif live.waiting == "env" and waited > limits.tool_timeout:
+            if live.waiting == "policy":
+                if now - max(live.since, self.served) > limits.turn_timeout:
+                    self._end(live, "infra_error", f"no action within turn_timeout={limits.turn_timeout:g} s")
+            elif waited > limits.tool_timeout:
                 self._time_out(live, f"no answer within tool_timeout={limits.tool_timeout:g} s", waited)
             elif now > live.deadline:
                 self._time_out(live, f"episode longer than episode_timeout={limits.episode_timeout:g} s", waited)

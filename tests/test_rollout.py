@@ -192,6 +192,20 @@ def test_a_policy_that_never_answers_ends_as_infrastructure():
     assert t.stop == "infra_error"
 
 
+def test_who_queues_while_others_are_served_is_not_given_up():
+    """A local model with fewer slots than episodes, say."""
+
+    class OneByOne(Script):
+        def poll(self, timeout):
+            time.sleep(0.05)
+            ready, self.ready = self.ready[:1], self.ready[1:]
+            return [(conversation, Action(GO)) for conversation in ready]
+
+    limits = Limits(turn_timeout=0.2, episode_timeout=0.2)
+    done = list(rollout(attempts(tasks(12)), World(turns=1), OneByOne(), limits))
+    assert [t.stop for t in done] == ["done"] * 12
+
+
 def test_faults_of_configuration_and_bugs_come_through():
     def bug(conversation):
         return ValueError("a bug")
