@@ -1,3 +1,4 @@
+import re
 import time
 
 import numpy as np
@@ -6,6 +7,7 @@ import torch
 
 from agenttrain.errors import UserError
 from agenttrain.model.tiny import Tiny
+from agenttrain.policy import cache
 from agenttrain.policy.local import Local
 from agenttrain.policy.sampling import sample
 from agenttrain.rollout import Limits, attempts, rollout
@@ -112,6 +114,54 @@ def test_sampling_does_not_depend_on_who_is_served_beside_or_on_the_order_of_ans
     assert sampled(play(tiny, chunk=7)) == expected
     attempts_of_one = {tuple(map(tuple, ids)) for (task, _), ids in expected.items() if task == "ab"}
     assert len(attempts_of_one) == 3, "attempts at one task must differ"
+
+
+@pytest.mark.parametrize(("slow", "pages"), [(0.0, 2), (0.003, 3)])
+def test_who_gives_way_when_the_cache_is_full_says_the_same_in_the_end(tiny, monkeypatch, caplog, slow, pages):
+    expected = sampled(play(tiny))
+    monkeypatch.setattr(cache, "PAGE", 512)
+    monkeypatch.setattr(cache, "SHORTEST", 64)
+    memory = pages * 512 * 2 * 2 * 32 * 2 * 4  # tokens, layers, keys and values, dim, bytes
+    assert sampled(play(tiny, Echo(slow), context=512, cache_gb=(memory + 1) / 2**30)) == expected
+    times, tokens = re.search(r"(\d+) times a conversation gave way, and (\d+) tokens", caplog.text).groups()
+    assert int(tokens) > int(times) > 5
+
+
+def counted(policy, monkeypatch):
+    """The lengths of what each later forward pass is fed."""
+    fed, feed = [], policy.engine.feed
+    monkeypatch.setattr(policy.engine, "feed", lambda rows, new: fed.append(list(map(len, new))) or feed(rows, new))
+    return fed
+
+
+def test_a_long_text_is_read_in_chunks_while_others_decode(tiny, monkeypatch):
+    policy = Local(chunk=16)
+    policy.attach(tiny.model, tiny.chat)
+    fed = counted(policy, monkeypatch)
+    for n in (1, 999):
+        policy.submit(Conversation(str(n), [{"role": "user", "content": "x" * n}], [], seed=n, max_tokens=20))
+    spoke = []
+    while len(spoke) < 2:
+        spoke += [conversation.id for conversation, _ in policy.poll(timeout=9.0)]
+    assert max(map(sum, fed)) == 17, "one chunk and one token beside it"
+    assert spoke[0] == "1", "who decodes does not wait for the long text"
+    assert len([counts for counts in fed if sorted(counts) == [1, 16]]) > 2
+
+
+def test_a_prompt_that_several_share_is_read_once(tiny, monkeypatch):
+    policy = Local()
+    policy.attach(tiny.model, tiny.chat)
+    fed = counted(policy, monkeypatch)
+    text = [{"role": "user", "content": "A long question. " * 20}]
+    own = [{"role": "user", "content": "A long question. " * 20 + "And more."}]
+    for n, messages in enumerate([text, text, text, own]):
+        policy.submit(Conversation(str(n), messages, TOOLS, seed=n, max_tokens=1))
+    done = [pair for _ in range(3) for pair in policy.poll(timeout=9.0)]
+    assert len(done) == 4
+    whole = len(policy.chat.open(text, TOOLS))
+    assert sum(map(sum, fed)) < whole + 2 + 30, (
+        f"the shared {whole} tokens once, two last ones, and the end of the other"
+    )
 
 
 def test_prompts_extend_what_was_said_before(tiny):
