@@ -31,6 +31,7 @@ NEEDS = {
 }
 NOT_RUN = {
     "policy=endpoint": "needs a server: tests/policy/test_endpoint.py starts one",
+    "policy=vllm": "few machines have vLLM: slow tests in tests/policy/test_vllm.py play and train with it",
     "model=": "weights from a hub",
 }
 TINY = (
