@@ -72,10 +72,18 @@ class Action:
     """Log-probability of each sampled token under the distribution it was sampled from, in nats."""
     entropies: list[float] = field(default_factory=list)
     """Shannon entropy of that distribution at each sampled token, in nats."""
+    values: list[float] = field(default_factory=list)
+    """A critic's estimate, before each sampled token, of the reward still to come: set by `algo=ppo` while it trains,
+    empty elsewhere."""
     finish: Literal["stop", "length"] = "stop"
     """`length`: cut by the token limit before a stop token."""
     usage: dict[str, int] = field(default_factory=dict)
     """`prompt_tokens` and `completion_tokens` as the policy counts them."""
+
+    @property
+    def sampled(self) -> int:
+        """Number of sampled tokens, also where no more is left of them than entropies or values."""
+        return len(self.token_ids) or len(self.entropies) or len(self.values)
 
 
 @dataclass
@@ -233,11 +241,15 @@ class Reward(Protocol):
     def __call__(self, trajectory: Trajectory) -> list[float]: ...
 
 
+Advantage = float | Sequence[float]
+"""Of one turn: one number for all of its sampled tokens, or one for each of them."""
+
+
 @runtime_checkable
 class Credit(Protocol):
     """Batch of trajectories -> one advantage per turn. Groups are the trajectories of equal `task.id`."""
 
-    def __call__(self, batch: Sequence[Trajectory]) -> list[list[float]]: ...
+    def __call__(self, batch: Sequence[Trajectory]) -> Sequence[Sequence[Advantage]]: ...
 
 
 @runtime_checkable

@@ -72,6 +72,17 @@ def options(group: str, where: list[Path]) -> list[str]:
     return sorted({file.stem for folder in where for file in (folder / group).glob("*.yaml")})
 
 
+def nested(group: str, where: list[Path]) -> dict[str, str]:
+    """Parameter -> group, for options of `group` that hold another option: `/credit@base: grpo` in credit/empg.yaml."""
+    found: dict[str, str] = {}
+    for option in options(group, where):
+        for entry in _read(option_file(group, option, where) or Path()).get("defaults", []):
+            for name in entry if isinstance(entry, dict) else {}:
+                held, _, parameter = str(name).lstrip("/").partition("@")
+                found[parameter] = held
+    return found
+
+
 def recipes(where: list[Path]) -> dict[str, list[str]]:
     """Recipe -> the commands it has a part for."""
     found: dict[str, set[str]] = {}

@@ -65,6 +65,11 @@ def _for_hydra(override: Override, command: str, where: list[Path]) -> list[str]
         return [f"+{options.RECIPES}/{recipe}={command}"]
     if options.is_group(key, where):
         return _check_group(override, command, where)
+    group, _, parameter = key.partition(".")[0], *key.rpartition(".")[1:]
+    option = override.value()
+    if "." in key and isinstance(option, str) and parameter in (held := options.nested(group, where)):
+        _check_option(option, held[parameter], where)
+        return [f"{held[parameter]}@{key}={option}"]
     return ["++" + text if override.type == OverrideType.CHANGE else text]
 
 
@@ -91,13 +96,18 @@ def _check_group(override: Override, command: str, where: list[Path]) -> list[st
     if not names:
         raise UserError(f"{group}=[] chooses nothing. It has: {', '.join(known)}")
     for name in names:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise UserError(f"no option '{name}' in group {group}.{hint} It has: {', '.join(known)}")
+        _check_option(name, group, where)
     if group in options.compared(command, where):
         return _entries(group, names)
     key = (override.input_line or "").partition("=")[0]
     return [f"{key}=[{','.join(names)}]" if isinstance(groups.get(group), list) else f"{key}={names[0]}"]
+
+
+def _check_option(name: str, group: str, where: list[Path]) -> None:
+    known = options.options(group, where)
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise UserError(f"no option '{name}' in group {group}.{hint} It has: {', '.join(known)}")
 
 
 def _entries(group: str, names: list[str]) -> list[str]:

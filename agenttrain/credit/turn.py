@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from agenttrain.credit.groups import discounted, groups
+from agenttrain.credit.groups import PerTurn, against_others, discounted
+from agenttrain.ranges import Share
 from agenttrain.types import Trajectory
 
 
@@ -18,24 +17,13 @@ class Turn:
     An attempt that had stopped before turn t has G_t = 0 and stays in the mean. So the baseline has the same number of
     terms whatever the policy does, does not depend on the turn's own action, and the gradient is exact for gamma = 1
     (tests/credit/test_turn.py computes it). The usual form takes mean and deviation over the attempts that reached
-    turn t: when to stop then changes the baseline, and in a stop-or-continue process that pays 1 a turn its gradient is
-    zero.
+    turn t (`credit=mt_grpo`): when to stop then changes the baseline, and in a stop-or-continue process that pays 1 a
+    turn its gradient is zero.
 
     What RLOO (arXiv 2402.14740) does for whole answers, per turn. Meant for rewards that differ by turn.
     """
 
-    gamma: float = 1.0
+    gamma: Share = 1.0
 
-    def __call__(self, batch: Sequence[Trajectory]) -> list[list[float]]:
-        advantages = [[0.0] * len(trajectory.turns) for trajectory in batch]
-        for group in groups(batch):
-            if len(group) < 2:
-                continue
-            lengths = [len(batch[place].turns) for place in group]
-            returns = np.zeros((len(group), max(lengths)))
-            for row, place in enumerate(group):
-                returns[row, : lengths[row]] = discounted(batch[place].turn_rewards, self.gamma)
-            others = (returns.sum(axis=0) - returns) / (len(group) - 1)
-            for row, place in enumerate(group):
-                advantages[place] = (returns - others)[row, : lengths[row]].tolist()
-        return advantages
+    def __call__(self, batch: Sequence[Trajectory]) -> PerTurn:
+        return against_others(batch, [discounted(trajectory.turn_rewards, self.gamma) for trajectory in batch])

@@ -12,9 +12,11 @@ import numpy as np
 
 from agenttrain.errors import UserError
 from agenttrain.rollout import Attempt, Limits, rollout, stable_seed
+from agenttrain.trainer.tokens import numbers
 from agenttrain.types import (
     FAILED_BY_US,
     Action,
+    Advantage,
     Credit,
     Environment,
     Observation,
@@ -70,17 +72,20 @@ def schedule(count: int, per_step: int, steps: int, seed: int) -> list[list[int]
 def light(trajectory: Trajectory) -> Trajectory:
     """What credit and figures need, without tokens and texts: small enough to send to every process."""
     turns = [
-        Turn(Action({}, entropies=turn.action.entropies), replace(turn.observation, messages=[]))
+        Turn(
+            Action({}, entropies=turn.action.entropies, values=turn.action.values),
+            replace(turn.observation, messages=[]),
+        )
         for turn in trajectory.turns
     ]
     return replace(trajectory, task=Task(trajectory.task.id, []), turns=turns, messages=[], tools=[], meta={})
 
 
-def figures(batch: Sequence[Trajectory], advantages: Sequence[Sequence[float]]) -> dict[str, float]:
+def figures(batch: Sequence[Trajectory], advantages: Sequence[Sequence[Advantage]]) -> dict[str, float]:
     """What a step's episodes show. Shares are over the episodes that say something about the agent, or their turns."""
     played = [t for t in batch if t.stop not in FAILED_BY_US]
     seen: list[Observation] = [turn.observation for t in played for turn in t.turns]
-    flat = np.concatenate([np.zeros(0), *map(np.asarray, advantages)])
+    flat = np.array([number for row in advantages for advantage in row for number in numbers(advantage)])
 
     def share(facts: Iterable[object], among: int) -> float:
         return sum(map(bool, facts)) / max(among, 1)

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -27,8 +28,8 @@ from agenttrain.trainer.batches import Rows, by_length
 from agenttrain.trainer.drift import AGREE, OldLogprobs, drift, verdict, weights
 from agenttrain.trainer.episodes import Flow, check_episodes, figures, light
 from agenttrain.trainer.head import score_labelled_only
-from agenttrain.trainer.tokens import IGNORED, Tokens, label_trajectory, widen
-from agenttrain.types import FAILED_BY_US, Trajectory
+from agenttrain.trainer.tokens import IGNORED, Tokens, label_trajectory, numbers, widen
+from agenttrain.types import FAILED_BY_US, Advantage, Trajectory
 
 NO_SIGNAL = 5
 """Steps in a row in which no episode had an advantage, after which a warning is due."""
@@ -136,7 +137,8 @@ class FlowTrainer(GRPOTrainer):
             out["ref_per_token_logps"] *= out["tool_mask"]  # as in `_label_sampled`
         self._report(figures(batch, advantages), int(out["num_items_in_batch"]), seconds)
         for trajectory, per_turn in zip(self._episodes, own, strict=True):
-            trajectory.meta |= {"method": "rl", "step": inputs[0]["step"], "advantages": list(map(float, per_turn))}
+            means = [fmean(numbers(advantage)) for advantage in per_turn]
+            trajectory.meta |= {"method": "rl", "step": inputs[0]["step"], "advantages": means}
             if self._keep is not None:
                 self._keep(trajectory)
         return out
@@ -234,7 +236,7 @@ class FlowTrainer(GRPOTrainer):
         self._metrics["train"][RECOMPUTED].append(float(self._old == "recomputed"))
 
     def _settle_old(self, apart: float) -> None:
-        self._old, line = verdict(apart)
+        self._old, line = verdict(apart, self._cap)
         if self.accelerator.is_main_process:
             print(line, flush=True)
 
@@ -263,7 +265,7 @@ class FlowTrainer(GRPOTrainer):
             self._metrics["train"]["sampler_drift"].append(sum(mean) / len(mean))
             self._metrics["train"]["sampler_drift_max"].append(max(largest))
 
-    def _padded(self, advantages: Sequence[Sequence[float]]) -> torch.Tensor:
+    def _padded(self, advantages: Sequence[Sequence[Advantage]]) -> torch.Tensor:
         rows = [
             torch.tensor(widen(per_turn, tokens)[_opening(tokens) :])
             for per_turn, tokens in zip(advantages, self._tokens, strict=True)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Literal
 
 from agenttrain.errors import UserError
-from agenttrain.types import Example, Trajectory
+from agenttrain.types import Advantage, Example, Trajectory
 
 if TYPE_CHECKING:
     from agenttrain.model.chat import Chat
@@ -66,9 +66,18 @@ def label_trajectory(trajectory: Trajectory) -> Tokens:
     return _fit(tokens, max_length=None, overlong="turn")
 
 
-def widen(advantages: Sequence[float], tokens: Tokens) -> list[float]:
-    """One advantage per turn -> one per token: the turn's own on what was sampled in it, 0 on the rest."""
-    return [advantages[turn] if turn >= 0 else 0.0 for turn in tokens.turn]
+def widen(advantages: Sequence[Advantage], tokens: Tokens) -> list[float]:
+    """One advantage per turn -> one per token: the turn's own on what was sampled in it, 0 on the rest.
+
+    Of a turn with an advantage for each token, the n-th stands on its n-th sampled one.
+    """
+    of_turn = [repeat(a) if isinstance(a, float | int) else iter(a) for a in advantages]
+    return [float(next(of_turn[turn])) if turn >= 0 else 0.0 for turn in tokens.turn]
+
+
+def numbers(advantage: Advantage) -> Sequence[float]:
+    """The one advantage of a turn, or those of its tokens."""
+    return [advantage] if isinstance(advantage, float | int) else advantage
 
 
 def _render(example: Example, chat: Chat) -> Tokens:
