@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,8 @@ def read_records(path: str | Path, **fields: type) -> list[tuple[str, dict[str, 
         UserError: no such file, no JSON, no record at all, a field missing or of another type.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        data = Path(path).read_bytes()
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"Cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}.") from None
     records = list(_array(path, text) if text.lstrip().startswith("[") else _lines(path, text))

@@ -17,6 +17,9 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
 }
 
+MOST_CALLS = 16
+"""Calls in one action beyond which it is malformed as a whole. (Of fewer, the first is executed.)"""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -56,6 +59,8 @@ def read_call(action: Message, tools: list[Tool]) -> Call | BadCall:
         return BadCall(f"No tool call found. Call one of: {', '.join(schemas)}.")
     function = calls[0].get("function") or {}
     call_id, name, arguments = calls[0].get("id") or "", function.get("name"), function.get("arguments")
+    if len(calls) > MOST_CALLS:
+        return BadCall(f"{len(calls)} calls in one turn: none was executed. Make one.", call_id, str(name))
     if not isinstance(name, str) or name not in schemas:
         return BadCall(f"Unknown tool {name!r}. Tools: {', '.join(schemas)}.", call_id, str(name))
     if not isinstance(arguments, dict):

@@ -1,0 +1,141 @@
+"""Task -> Episode: try code in an interpreter, then submit a program that tests verify (CodeAct, arXiv 2402.01030)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from agenttrain.env.tools import BadCall, answers, read_call, tool
+from agenttrain.errors import UserError
+from agenttrain.ranges import Count, Positive
+from agenttrain.sandbox.grader import grade
+from agenttrain.sandbox.interpreter import Interpreter, Result
+from agenttrain.sandbox.sandbox import Limits, Sandbox
+from agenttrain.types import Message, Observation, Task, Tool
+
+TOOLS = [
+    tool("python", "Run code.", code={"type": "string"}),
+    tool("submit", "Give the whole program.", code={"type": "string"}),
+]
+
+
+class Code:
+    """An interpreter for each episode, behind walls, and a grader that runs the submitted program elsewhere.
+
+    Args:
+        walls: `bubblewrap`, `landlock`, or `auto` for the first of these that holds here (docs/sandbox.md).
+        seconds: for one run, and for the program in each test; a run that takes longer ends its interpreter.
+        grading: seconds for all tests of a submission; tests that are not reached have failed.
+        memory: MB for all processes of an episode, on top of the interpreter's own.
+        disk: MB for all its files.
+        processes: processes and threads of an episode at once.
+        packages: installed packages, with all that they need, that code may import besides Python's own.
+        max_chars: most characters of an observation; what is longer is cut in its middle.
+    """
+
+    def __init__(
+        self,
+        walls: Literal["auto", "bubblewrap", "landlock"] = "auto",
+        seconds: Positive = 5.0,
+        grading: Positive = 20.0,
+        memory: Count = 512,
+        disk: Count = 16,
+        processes: Count = 16,
+        packages: Sequence[str] | None = None,
+        max_chars: Count = 2000,
+    ) -> None:
+        if walls not in ("auto", "bubblewrap", "landlock"):
+            raise UserError(f"No env.walls={walls!r}. Choose auto, bubblewrap or landlock.")
+        self.seconds, self.grading, self.max_chars = seconds, grading, max_chars
+        self.sandbox = Sandbox(walls, Limits(memory, processes=processes, disk=disk), packages or ())
+
+    def episode(self, task: Task, seed: int) -> CodeEpisode:
+        """
+        Raises:
+            UserError: the task has no tests.
+        """
+        if not isinstance(task.answer, dict) or not {"calls", "programs", "sources"} & set(task.answer):
+            raise UserError(f"Task {task.id} has no tests for env=code. Use task=code.")
+        return CodeEpisode(task, self, seed)
+
+
+class CodeEpisode:
+    """One attempt, over at the first `submit`.
+
+    `feedback` of a run holds `status` (`ok`, `error`, `timeout`, `killed`) and, if the run was not ok, `tool_error`
+    (the exception's name, or the status); the interpreter tells this of itself. Of a submission it holds what the
+    grader saw: `tests`, `tests_passed`, `faults` (how the program failed, by name) and `success` (all tests passed).
+    """
+
+    def __init__(self, task: Task, settings: Code, seed: int) -> None:
+        self.task, self.settings = task, settings
+        self.interpreter = Interpreter(settings.sandbox, seed, kept=4 * settings.max_chars)
+        self._runs: list[str] = []
+
+    @property
+    def tools(self) -> list[Tool]:
+        return TOOLS
+
+    @property
+    def state(self) -> str:
+        """Task and the runs that made the interpreter's names."""
+        return f"{self.task.id} {hashlib.sha256(repr(self._runs).encode()).hexdigest()[:16]}"
+
+    def start(self) -> list[Message]:
+        return self.task.messages
+
+    def step(self, action: Message) -> Observation:
+        state, call = self.state, read_call(action, TOOLS)
+        if isinstance(call, BadCall):
+            return Observation(answers(action, call, call.reason), state=state, feedback={"invalid_call": call.reason})
+        code = call.arguments["code"]
+        if call.name == "python":
+            text, facts = self._run(code)
+            return Observation(answers(action, call, text), state=state, feedback=facts)
+        verdict = grade(self.settings.sandbox, code, self.task.answer, self.settings.seconds, self.settings.grading)
+        facts = {
+            "tests": len(verdict.passed),
+            "tests_passed": sum(verdict.passed),
+            "faults": verdict.faults,
+            "success": verdict.success,
+        }
+        return Observation([], float(verdict.success), True, state, facts)
+
+    def close(self) -> None:
+        self.interpreter.close()
+
+    def _run(self, code: str) -> tuple[str, dict[str, Any]]:
+        """What is shown, and the facts of this step."""
+        try:
+            result = self.interpreter.run(code, self.settings.seconds)
+        except ValueError:
+            return "The code is too long.", {"status": "error", "tool_error": "too long"}
+        self._runs.append(code)
+        facts: dict[str, Any] = {"status": result.status}
+        if result.status != "ok":
+            facts["tool_error"] = result.exception or result.status
+        if result.exit_code is not None:  # the interpreter has ended
+            self._runs.clear()
+        return plain(result.output, self.settings.max_chars) + self._ending(result) or "(no output)", facts
+
+    def _ending(self, result: Result) -> str:
+        if result.status == "timeout":
+            return f"\n[stopped after {self.settings.seconds:g} s; all names are lost]"
+        if result.status == "killed":
+            return "\n[killed, maybe for its use of memory or disk; all names are lost]"
+        return "" if result.exit_code is None else f"\n[exited with {result.exit_code}; all names are lost]"
+
+
+def plain(text: str, most: int) -> str:
+    """Output as data: at most about `most` characters, and no control character that a terminal would obey."""
+    if len(text) > most:
+        half = most // 2
+        text = f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out]\n{text[-half:]}"
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", _shown, text.replace("\r\n", "\n"))
+    return text.rstrip("\n")
+
+
+def _shown(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
