@@ -19,7 +19,8 @@ class Process:
 
     A_P is the discounted sum of what is still to come. `form=progress` takes differences of successive scores,
     p_t - p_{t-1} from 0: a potential that pays for what is gained and takes back what is lost, so that a loop earns
-    nothing. `absolute` takes the scores as they are. `baseline` compares with the other attempts at the same turn (`group`) or in the same state (`anchor`).
+    nothing. `absolute` takes the scores as they are. `baseline` compares with the other attempts at the same turn
+    (`group`) or in the same state (`anchor`).
 
     The scores are not added to the outcome (a long episode of middling turns would beat a short success): outcome and
     process have a baseline each (as AgentPRM, arXiv 2502.10325, keeps them apart).

@@ -44,3 +44,30 @@ def test_turns_without_a_state_key_are_not_taken_for_one_state():
 def test_a_state_met_twice_in_one_episode_compares_its_own_visits():
     # The loop x -> x -> done earns the later visit more at gamma < 1.
     assert step_term([episode("a", [0, 4], "xx"), episode("a", [0], "y")]) == [[-1.0, 1.0], [0.0]]
+
+
+def test_leave_one_out_takes_the_mean_of_the_others():
+    batch = [episode("a", [4.0], "x"), episode("a", [1.0], "x"), episode("a", [1.0], "x"), episode("a", [0.0], "y")]
+    whole = Gigpo(norm="loo", omega=0.0)(batch)
+    found = [own[0] - base[0] for own, base in zip(Gigpo(norm="loo")(batch), whole, strict=True)]
+    assert np.allclose(found, [3.0, -1.5, -1.5, 0.0])
+    assert np.allclose([row[0] for row in whole], [4 - 2 / 3, 1 - 5 / 3, 1 - 5 / 3, 0 - 2])
+
+
+def test_states_that_resemble_the_first_of_a_group_are_taken_for_one():
+    def batch():
+        rows = [episode("a", [r], "x") for r in (1.0, 0.0, 4.0)]
+        for row, state in zip(rows, ("room with a door 1", "room with a door 2", "a lake"), strict=True):
+            row.turns[0].observation.state = state
+        return rows
+
+    assert np.allclose(np.concatenate(step_term(batch())), 0.0)
+    assert np.allclose(np.concatenate(step_term(batch(), similarity=0.9)), [0.5, -0.5, 0.0])
+
+
+def test_a_penalty_can_count_for_its_own_turn_alone():
+    penalties = [0.0, -1.0]
+    batch = [episode("a", [0.0, 2.0], "xy", format=penalties), episode("a", [0.0, 0.0], "xy", format=[0.0, 0.0])]
+    # With gamma 0.5: the outcome gives 1 and 2 to the turns, the penalty -1 to the second alone.
+    assert np.allclose(np.concatenate(step_term(batch, undiscounted=["format"])), [0.5, 0.5, -0.5, -0.5])
+    assert np.allclose(np.concatenate(step_term(batch)), [0.25, 0.5, -0.25, -0.5])
