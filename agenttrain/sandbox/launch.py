@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib.util
 import json
 import os
@@ -11,13 +13,14 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from agenttrain.errors import UserError
-from agenttrain.sandbox import bubblewrap
+from agenttrain.sandbox import bubblewrap, usage
 
 Walls = Literal["bubblewrap", "landlock"]
 _ROOT = str(Path(__file__).parents[2])
@@ -31,6 +34,7 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
+_HOMES = "agenttrain-sandbox-"
 _PATIENCE = 20.0
 """Seconds that the zygote may take to start, or to answer."""
 
@@ -44,7 +48,7 @@ class Warm:
             UserError: it did not start, or a process that it forked did not; in words of the kernel's.
         """
         self.owner = os.getpid()
-        homes = None if walls == "bubblewrap" else tempfile.mkdtemp(prefix="agenttrain-sandbox-")
+        homes = None if walls == "bubblewrap" else _new_homes()
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(_PATIENCE)
         with tempfile.TemporaryFile() as errors, theirs:
@@ -79,6 +83,21 @@ class Warm:
                 return json.loads(first).get("error")
         except (OSError, ValueError):
             return ""
+
+
+def _new_homes() -> str:
+    """A folder for the files of episodes, and the end of those whose zygote was killed before it could remove them."""
+    for old in Path(tempfile.gettempdir()).glob(f"{_HOMES}*"):
+        with contextlib.suppress(OSError):
+            if old.stat().st_uid != os.getuid() or time.time() - old.stat().st_mtime < 60:  # not ours, or just made
+                continue
+            place = os.open(old, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                usage.remove(str(old))
+            finally:
+                os.close(place)
+    return tempfile.mkdtemp(prefix=_HOMES)
 
 
 def _stop(process: subprocess.Popen[bytes], ours: socket.socket, homes: str | None) -> None:

@@ -10,6 +10,7 @@ closed, whatever the reason, it ends all and exits.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -41,6 +42,8 @@ class Zygote:
         self.alive: dict[int, int] = {}
         """What was started and not ended yet: number -> pid (with namespaces, the pid of their init)."""
         self.looked = 0.0
+        if not settings["namespaces"]:
+            fcntl.flock(os.open(settings["homes"], os.O_RDONLY), fcntl.LOCK_EX)  # while it lives, they are in use
         self.pid = os.getpid()
         with open("/proc/self/statm") as file:
             self.mapped, self.resident = (int(pages) * usage.PAGE for pages in file.read().split()[:2])

@@ -10,6 +10,8 @@ from agenttrain.env.code import Code
 from agenttrain.errors import UserError
 from agenttrain.policy.scripted import Scripted, call
 from agenttrain.rollout import Limits, attempts, rollout
+from agenttrain.sandbox.interpreter import Interpreter
+from agenttrain.sandbox.sandbox import Sandbox
 from agenttrain.task.code import Code as CodeTasks
 
 RUNS = [
@@ -34,6 +36,7 @@ class Careless(Scripted):
 @pytest.mark.slow
 @pytest.mark.parametrize("walls", ["bubblewrap", "landlock"])
 def test_a_thousand_episodes_leave_nothing(walls):
+    folders = set(Path(tempfile.gettempdir()).glob("agenttrain-sandbox-*"))
     env = Code(walls=walls)
     try:
         zygote = env.sandbox.start_now().process.pid
@@ -47,7 +50,27 @@ def test_a_thousand_episodes_leave_nothing(walls):
     assert left(zygote) == before
     env.sandbox.close()
     assert not Path(f"/proc/{zygote}").exists()
-    assert not list(Path(tempfile.gettempdir()).glob("agenttrain-sandbox-*"))
+    assert set(Path(tempfile.gettempdir()).glob("agenttrain-sandbox-*")) <= folders
+
+
+def test_folders_of_a_zygote_that_was_killed_are_removed_by_the_next(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    boxes = [Sandbox("landlock") for _ in range(3)]
+    try:
+        zygotes = [boxes[0].start_now(), boxes[1].start_now()]
+    except UserError as error:
+        pytest.skip(f"landlock does not hold here: {error}")
+    Interpreter(boxes[0]).run("open('file', 'w').write('a')", 10)
+    zygotes[0].process.kill()
+    zygotes[0].process.wait()
+    for folder in tmp_path.iterdir():
+        os.utime(folder, (0, 0))
+    assert len(list(tmp_path.iterdir())) == 2
+    boxes[2].start_now()
+    assert len(list(tmp_path.iterdir())) == 2  # that of the one that lives, and its own
+    for box in boxes:
+        box.close()
+    assert not list(tmp_path.iterdir())
 
 
 def left(zygote):
