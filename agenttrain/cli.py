@@ -29,7 +29,7 @@ EXAMPLES = {
     "sft": ["data.path=runs/generate-trajectories/trajectories.jsonl", "model.lora.r=8 seed=1,2,3 --multirun"],
     "rl": ["model.path=runs/sft/model", "model.path=runs/sft/model credit=gigpo out=runs/gigpo"],
     "eval": ["model.path=runs/rl/model", "model.path=runs/rl/model attempts=4"],
-    "credit-check": ["credit=[grpo,turn] process=chain", "credit=gigpo credit.gigpo.gamma=1"],
+    "credit-check": ["credit=[mt_grpo,turn] process=stop_per_turn", "credit=gigpo credit.gigpo.gamma=1"],
 }
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, group=option", autocompletion=completion.typed)]

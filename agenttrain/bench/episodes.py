@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from agenttrain.process.mdp import Mdp
+from agenttrain.process.mdp import OUTCOME, Mdp
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
 
 
@@ -25,21 +25,20 @@ class Episodes:
 
 
 def play(mdp: Mdp, count: int, rng: np.random.Generator, critic_error: float = 0.0) -> Episodes:
-    """`count` episodes. Each turn samples one token, which is its action.
+    """`count` episodes. Each turn samples two tokens: its action, and one that ends it and has no choice.
 
-    `action.values` is what a critic would say: the exact value of state and turn, plus an error of its own for every
-    state and turn, normal with deviation `critic_error`. Equal turns are one object.
+    `action.values` is what a critic would say before each: the exact values of state and of state and action at this
+    turn, with errors of their own, normal with deviation `critic_error`. Equal turns are one object.
     """
     draws = mdp.draw(count, rng)
-    critic = mdp.values + critic_error * rng.standard_normal(mdp.values.shape)
+    states, actions = (v + critic_error * rng.standard_normal(v.shape) for v in (mdp.values, mdp.action_values))
 
     @cache
     def turn(number: int, state: int, action: int, done: bool, success: bool | None) -> Turn:
         feedback = {} if success is None else {"success": success}
-        return Turn(
-            _action(mdp, number, state, action, critic),
-            Observation([], done=done, state=mdp.keys[state], feedback=feedback),
-        )
+        values = [float(states[number, state]), float(actions[number, state, action])]
+        observation = Observation([], done=done, state=mdp.keys[state], feedback=feedback)
+        return Turn(_action(mdp, state, action, values), observation)
 
     trajectories = []
     for place, length in enumerate(draws.length.tolist()):
@@ -49,18 +48,19 @@ def play(mdp: Mdp, count: int, rng: np.random.Generator, critic_error: float = 0
         turns = [
             turn(t, s, a, False, None) for t, (s, a) in enumerate(zip(state.tolist(), action.tolist(), strict=True))
         ]
-        turns[-1] = turn(length - 1, int(state[-1]), int(action[-1]), done, sum(scores.get("outcome", ())) > 0)
+        turns[-1] = turn(length - 1, int(state[-1]), int(action[-1]), done, sum(scores.get(OUTCOME, ())) > 0)
         trajectories.append(Trajectory(Task("", []), turns, "done" if done else "max_turns", scores=scores))
     played = np.arange(mdp.deadline) < draws.length[:, None]
     return Episodes(trajectories, np.nonzero(played)[0], mdp.row[draws.state[played]], draws.action[played])
 
 
-def _action(mdp: Mdp, turn: int, state: int, action: int, critic: np.ndarray) -> Action:
+def _action(mdp: Mdp, state: int, action: int, values: list[float]) -> Action:
     return Action(
         {"role": "assistant", "content": str(action)},
-        token_ids=[action],
-        logprobs=[float(np.log(mdp.policy[mdp.row[state], action]))],
-        entropies=[float(mdp.entropy[state])],
+        token_ids=[action, len(mdp.policy[0])],
+        logprobs=[float(np.log(mdp.policy[mdp.row[state], action])), 0.0],
+        entropies=[float(mdp.entropy[state]), 0.0],
+        values=values,
     )
 
 

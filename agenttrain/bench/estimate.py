@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 from agenttrain.bench.episodes import Episodes, regroup
 from agenttrain.errors import UserError
 from agenttrain.process.mdp import Mdp
-from agenttrain.types import Credit
+from agenttrain.types import Advantage, Credit
 
 Loss = Literal["dr_grpo", "dapo", "grpo"]
 """What the sum over turns of advantage x grad log pi is divided by: the batch's episodes, its turns, or each episode's
@@ -45,14 +46,14 @@ def gradients(
     return scores[:, :, :-1].reshape(batches, -1)
 
 
-def _per_turn(credit: Credit, advantages: list[list[float]], episodes: Episodes) -> np.ndarray:
-    """One advantage per turn; of a list with one per token, that of the turn's only token."""
+def _per_turn(credit: Credit, advantages: Sequence[Sequence[Advantage]], episodes: Episodes) -> np.ndarray:
+    """One advantage per turn; of a list with one per token, the first, which is the action's: no other has a choice."""
     name = type(credit).__name__
     for trajectory, turns in zip(episodes.trajectories, advantages, strict=False):
         if len(turns) != len(trajectory.turns):
             raise UserError(f"{name} gave {len(turns)} advantages for an episode of {len(trajectory.turns)} turns.")
     values = chain.from_iterable(advantages)
-    flat = np.array([value[0] if isinstance(value, list) else value for value in values], dtype=float)
+    flat = np.array([value if isinstance(value, float | int) else value[0] for value in values], dtype=float)
     if not np.isfinite(flat).all():
         raise UserError(f"{name} gave an advantage that is not a finite number: {flat[~np.isfinite(flat)][0]}.")
     return flat

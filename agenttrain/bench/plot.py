@@ -11,7 +11,13 @@ from agenttrain.bench.report import Row
 
 LABEL, COLUMN, GAP, LINE, HEAD = 112, 156, 28, 22, 46
 """Pixels: width of the strategies' names, of a process, between two; height of a strategy, of what stands above."""
-COLOURS = {"unbiased": "#1b7f5c", "unbiased up to scale": "#2f6fb3", "biased": "#d1541f", "open": "#8a8f98"}
+COLOURS = {
+    "unbiased": "#1b7f5c",
+    "unbiased up to scale": "#2f6fb3",
+    "right sign": "#8db4da",
+    "biased": "#d1541f",
+    "open": "#8a8f98",
+}
 STYLE = (
     "text{font:12px system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif;fill:#24292f}"
     ".small{font-size:11px;fill:#57606a}.head{font-weight:600}.grid{stroke:#e3e6e9}.line{stroke:#f1f2f4}"

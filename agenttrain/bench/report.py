@@ -19,11 +19,12 @@ MEANING = f"""\
 - **scale**: how much of the exact gradient the mean estimate holds. 1 is its length; another positive number acts as
   another learning rate.
 - **angle**: between the mean estimate and the exact gradient, in degrees. 0 points the right way, at 90 nothing is left
-  of the gradient. What noise alone would give is taken off. With a single parameter it can only be 0 or 180.
+  of the gradient. What noise alone would give is taken off.
 - **noise**: episodes that a step needs before the noise of its gradient is no longer than what it holds of the exact
   gradient. Fewer is better, and the scale plays no part in it.
-- **verdict**: *unbiased*; *unbiased up to scale*, right but for the learning rate; *biased: direction*, the mean points
-  elsewhere; *biased: no gradient* or *opposite*; *open*, more episodes are needed to say.
+- **verdict**: *unbiased*; *unbiased up to scale*, right but for the learning rate (*right sign*, where a single
+  parameter leaves no direction to judge); *biased: direction*, the mean points elsewhere; *biased: no gradient* or
+  *opposite*; *open*, more episodes are needed to say.
 
 In brackets: {CONFIDENCE:.0%} intervals. A verdict is given by tests that call an unbiased strategy biased in at most
 {WRONG:.0%} of whole runs, however many verdicts a run has. *Unbiased up to scale* also wants an angle that is surely

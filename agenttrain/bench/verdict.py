@@ -18,7 +18,13 @@ PRECISE_ANGLE = 10.0
 """Largest angle, in degrees, that may remain possible where a direction is called right."""
 
 Verdict = Literal[
-    "unbiased", "unbiased up to scale", "biased: direction", "biased: no gradient", "biased: opposite", "open"
+    "unbiased",
+    "unbiased up to scale",
+    "right sign",
+    "biased: direction",
+    "biased: no gradient",
+    "biased: opposite",
+    "open",
 ]
 
 
@@ -75,11 +81,11 @@ def judge(gradients: np.ndarray, exact: np.ndarray, episodes: int, verdicts: int
 
     sure = 1 - WRONG / verdicts
     noise = episodes * float(np.trace(spread)) / (along * length) ** 2 if scale(CONFIDENCE).low > 0 else None
-    verdict = _verdict(scale(sure), angle(sure), p < 1 - sure)
+    verdict = _verdict(scale(sure), angle(sure), p < 1 - sure, parameters=len(exact))
     return Finding(scale(CONFIDENCE), angle(CONFIDENCE), noise, p, count, verdict)
 
 
-def _verdict(scale: Interval, angle: Interval | None, turned: bool) -> Verdict:
+def _verdict(scale: Interval, angle: Interval | None, turned: bool, parameters: int) -> Verdict:
     if scale.high < 0:
         return "biased: opposite"
     if angle is None or (scale.low <= 0 and scale.high < PRECISE_SCALE):
@@ -89,7 +95,7 @@ def _verdict(scale: Interval, angle: Interval | None, turned: bool) -> Verdict:
     if scale.low <= 0 or angle.high > PRECISE_ANGLE:
         return "open"
     if not scale.low <= 1 <= scale.high:
-        return "unbiased up to scale"
+        return "unbiased up to scale" if parameters > 1 else "right sign"
     return "unbiased" if scale.high - scale.low <= 2 * PRECISE_SCALE else "open"
 
 

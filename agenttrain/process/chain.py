@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agenttrain.process.mdp import Mdp
+from agenttrain.process.mdp import OUTCOME, Mdp
 from agenttrain.ranges import Count
 
 FORWARD, BACK, RESET, STAY = range(4)
@@ -33,7 +33,7 @@ class Chain:
         return Mdp(
             start=np.eye(self.rooms)[0],
             move=move,
-            rewards={"outcome": success},
+            rewards={OUTCOME: success},
             row=rooms,
             logits=np.tile([self.logit, 0.0, 0.0], (self.rooms, 1)),
             deadline=self.deadline,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agenttrain.process.mdp import Mdp
+from agenttrain.process.mdp import OUTCOME, Mdp
 from agenttrain.ranges import Count
 
 
@@ -40,7 +40,7 @@ class Fog:
         return Mdp(
             start=np.eye(states)[0],
             move=move,
-            rewards={"outcome": success},
+            rewards={OUTCOME: success},
             row=np.where(lost, self.junctions, place // stride),  # one row for all fog: it looks the same everywhere
             logits=logits,
             deadline=self.deadline,

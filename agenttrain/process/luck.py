@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agenttrain.process.mdp import Mdp
+from agenttrain.process.mdp import TURN, Mdp
 from agenttrain.ranges import Count, NonNegative
 
 GOOD, BAD = 0, 1
@@ -38,7 +38,7 @@ class Luck:
         return Mdp(
             start=start,
             move=move,
-            rewards={"turn": reward},
+            rewards={TURN: reward},
             row=np.arange(states),
             logits=np.full((states, 1), self.logit),
             deadline=self.turns,

@@ -9,6 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+OUTCOME, TURN = "outcome", "turn"
+"""Names of the two rewards that an episode can have: what is verified at its end, and what its turns earn."""
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -35,7 +38,7 @@ class Mdp:
     move: np.ndarray
     """Probability of what follows, shape (S, A, S + 1)."""
     rewards: Mapping[str, np.ndarray]
-    """Name -> reward of each transition, shape (S, A, S + 1). The return is the sum of all of them."""
+    """`OUTCOME`, `TURN` or both: reward of each transition, shape (S, A, S + 1). The return is the sum of all."""
     row: np.ndarray
     """The row of the policy that acts in each state, shape (S,): it sees no clock, and states of one row as one."""
     logits: np.ndarray
@@ -64,6 +67,11 @@ class Mdp:
             values[turn, :-1] = (self.policy[self.row] * self._action_values(values[turn + 1])).sum(axis=1)
         return values
 
+    @cached_property
+    def action_values(self) -> np.ndarray:
+        """Expected return from each turn, state and action on, shape (deadline, S, A)."""
+        return np.stack([self._action_values(following) for following in self.values[1:]])
+
     @property
     def expected_return(self) -> float:
         """Of an episode from its start."""
@@ -75,8 +83,7 @@ class Mdp:
         visits, gradient = self.start, np.zeros_like(self.logits)
         chances = self.policy[self.row]
         for turn in range(self.deadline):
-            action_values = self._action_values(self.values[turn + 1])
-            advantages = action_values - self.values[turn, :-1, None]
+            advantages = self.action_values[turn] - self.values[turn, :-1, None]
             np.add.at(gradient, self.row, (visits[:, None] * chances * advantages)[:, :-1])
             visits = np.einsum("s,sa,san->n", visits, chances, self.move)[:-1]
         return gradient.ravel()

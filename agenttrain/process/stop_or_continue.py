@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agenttrain.process.mdp import Mdp
+from agenttrain.process.mdp import TURN, Mdp
 from agenttrain.ranges import Count
 
 
@@ -30,7 +30,7 @@ class StopOrContinue:
         return Mdp(
             start=np.eye(self.turns)[0],
             move=move,
-            rewards={"turn": np.ones(move.shape)},
+            rewards={TURN: np.ones(move.shape)},
             row=np.minimum(range(self.turns), rows - 1),
             logits=np.full((rows, 1), self.logit),
             deadline=self.turns,

@@ -7,6 +7,7 @@ from agenttrain.bench.episodes import play
 from agenttrain.bench.estimate import gradients
 from agenttrain.bench.verdict import judge
 from agenttrain.credit.dr_grpo import DrGrpo
+from agenttrain.credit.mt_grpo import MtGrpo
 from agenttrain.credit.turn import Turn
 from agenttrain.errors import UserError
 from agenttrain.process.chain import Chain
@@ -62,6 +63,12 @@ def test_stop_or_continue_shows_the_bias_of_a_baseline_by_turn_number():
         assert verdict.verdict == "unbiased"
 
 
+def test_mt_grpo_is_found_biased_and_turn_is_not():
+    process = StopOrContinue(shared=False)
+    assert measured(MtGrpo(), process)[1].verdict == "biased: direction"
+    assert measured(Turn(), process)[1].verdict == "unbiased"
+
+
 @pytest.mark.parametrize("group_size", [2, 4])
 def test_a_baseline_that_holds_the_attempt_itself_shrinks_the_gradient_by_one_nth(group_size):
     _, verdict = measured(DrGrpo(), StopOrContinue(shared=False), group_size, count=8192)
@@ -86,7 +93,7 @@ def test_an_estimate_is_the_sum_of_advantages_times_scores():
     expected = np.zeros(mdp.logits.shape)
     for trajectory, advantages in zip(episodes.trajectories, Turn()(episodes.trajectories), strict=True):
         for turn, advantage in zip(trajectory.turns, advantages, strict=True):
-            room, (action,) = int(turn.observation.state.split()[1]), turn.action.token_ids
+            room, action = int(turn.observation.state.split()[1]), turn.action.token_ids[0]
             expected[room] += advantage * (np.eye(4)[action] - mdp.policy[room])[:-1] / 4
     assert np.allclose(found, expected.ravel())
 
@@ -107,9 +114,9 @@ def test_a_strategy_that_returns_something_else_is_named(advantages, message):
         measured(Wrong(), Chain(), count=64)
 
 
-def test_a_list_of_one_advantage_per_token_is_that_tokens():
+def test_of_advantages_per_token_the_actions_own_counts():
     class PerToken:
         def __call__(self, batch):
-            return [[[advantage] for advantage in turns] for turns in Turn()(batch)]
+            return [[[advantage, 9.0] for advantage in turns] for turns in Turn()(batch)]
 
     assert (measured(PerToken(), Chain(), count=64)[0] == measured(Turn(), Chain(), count=64)[0]).all()

@@ -60,5 +60,5 @@ def test_intervals_cover_and_an_unbiased_direction_is_rejected_at_the_rate_that_
 
 def test_one_parameter_has_no_direction_but_a_sign():
     finding = judge(noisy(np.array([2.0])), np.array([1.0]), 8)
-    assert (finding.verdict, finding.p, finding.angle.value) == ("unbiased up to scale", 1.0, 0.0)
+    assert (finding.verdict, finding.p, finding.angle.value) == ("right sign", 1.0, 0.0)
     assert judge(noisy(np.array([-2.0])), np.array([1.0]), 8).verdict == "biased: opposite"

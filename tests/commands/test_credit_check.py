@@ -74,7 +74,7 @@ def test_a_strategy_of_the_users_own_is_measured_like_ours(out, tmp_path):
     assert result.exit_code == 0, result.output
     (first, _) = json.loads((out / "credit_check.json").read_text())["findings"]
     assert first["finding"]["scale"]["low"] < 0.25 < first["finding"]["scale"]["high"]
-    assert first["finding"]["verdict"] == "unbiased up to scale"
+    assert first["finding"]["verdict"] == "right sign"
 
 
 FAULTS = {
