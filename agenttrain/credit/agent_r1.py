@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from agenttrain.credit.gae import Gae, PerToken
-from agenttrain.credit.groups import PerTurn, discounted
+from agenttrain.credit.groups import Turns
 from agenttrain.ranges import Share
-from agenttrain.types import FAILED_BY_US, Trajectory
+from agenttrain.types import Advantage, Trajectory
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class AgentR1:
     gamma: Share = 1.0
     lam: Share = 1.0
 
-    def __call__(self, batch: Sequence[Trajectory]) -> PerTurn | PerToken:
+    def __call__(self, batch: Sequence[Trajectory]) -> Sequence[Sequence[Advantage]]:
         """
         Raises:
             UserError: a trajectory has no values of a critic (algo=ppo).
@@ -45,15 +47,8 @@ class AgentR1:
         return Gae("token", gamma=self.gamma, lam=self.lam)
 
     def _scaled(self, batch: Sequence[Trajectory]) -> list[Trajectory]:
-        parts = [self._process(trajectory) for trajectory in batch if trajectory.stop not in FAILED_BY_US]
-        largest = max((abs(rest) for part in parts for rest in discounted(part, 1.0)), default=0.0)
-        if not largest:
-            return list(batch)
-        return [
-            replace(t, weights=t.weights | {name: t.weights.get(name, 1.0) / largest for name in self.process})
-            for t in batch
-        ]
-
-    def _process(self, trajectory: Trajectory) -> list[float]:
-        scores = {name: trajectory.scores[name] for name in self.process if name in trajectory.scores}
-        return replace(trajectory, scores=scores).turn_rewards
+        turns = Turns(batch)
+        to_come = turns.discounted(turns.scores(self.process), 1.0)
+        scale = 1 / (np.abs(to_come).max(initial=0.0) + 1e-6)
+        scaled = [t.weights | {name: t.weights.get(name, 1.0) * scale for name in self.process} for t in batch]
+        return [replace(trajectory, weights=weights) for trajectory, weights in zip(batch, scaled, strict=True)]

@@ -2,83 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections import defaultdict
+from collections.abc import Iterator
 from difflib import SequenceMatcher
+from itertools import count
 
 import numpy as np
 
-from agenttrain.credit.groups import Norm, PerTurn, groups
-from agenttrain.types import FAILED_BY_US, Trajectory
+from agenttrain.credit.groups import Turns
 
 
-def by_state(batch: Sequence[Trajectory], similarity: float = 1.0, history: int = 0) -> list[list[int]]:
-    """A number for every turn of every trajectory: equal for equal states of one task's attempts.
+def by_state(turns: Turns, similarity: float = 1.0) -> np.ndarray:
+    """A number for each turn, equal for equal states of one task's attempts.
 
-    A turn without a state key ("") has a number of its own, and so have all turns of attempts that we failed.
-
-    Args:
-        similarity: below 1, a state belongs to the first group whose first member it resembles this much
-            (`difflib.SequenceMatcher.ratio`), in the order of the batch.
-        history: how many states before this one must be equal as well.
+    A turn without a state key ("") has a number of its own. Below a `similarity` of 1, a state belongs to the first
+    cluster whose first member it resembles that much (`difflib.SequenceMatcher.ratio`), in the order of the batch.
     """
-    anchors = [[0] * len(trajectory.turns) for trajectory in batch]
-    count = 0
-    for group in groups(batch):
-        numbers: dict[Hashable, int] = {}
-        firsts: list[tuple[str, int]] = []
-        for place in group:
-            states = [turn.observation.state for turn in batch[place].turns]
-            for turn, state in enumerate(states):
-                if not state or turn < history:
-                    number = count
-                elif similarity < 1:
-                    number = next((n for first, n in firsts if _alike(state, first) >= similarity), count)
-                    if number == count:
-                        firsts.append((state, count))
-                else:
-                    key = tuple(states[turn - history : turn + 1]) if history else state
-                    number = numbers.setdefault(key, count)
-                anchors[place][turn] = number
-                count += number == count
-    for place, trajectory in enumerate(batch):
-        if trajectory.stop in FAILED_BY_US:
-            anchors[place] = list(range(count, count + len(trajectory.turns)))
-            count += len(trajectory.turns)
-    return anchors
+    numbers = count()
+    known: dict[int, dict[str, int]] = defaultdict(
+        lambda: defaultdict(numbers.__next__) if similarity >= 1 else _Clusters(similarity, numbers)
+    )
+    anchors: list[int] = []
+    for task, trajectory in zip(turns.task.tolist(), turns.played, strict=True):
+        table = known[task]
+        states = [turn.observation.state for turn in trajectory.turns]
+        anchors += [table[state] if state else next(numbers) for state in states]
+    return np.array(anchors, dtype=np.int64)
 
 
-def _alike(state: str, other: str) -> float:
-    return SequenceMatcher(None, state, other).ratio()
+def by_history(turns: Turns, shorter: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    """A number for each turn, equal where the state is (`anchors`) and the turn before had equal numbers in `shorter`.
+
+    A turn with none before has a number of its own.
+    """
+    before = np.append(0, shorter)[:-1]
+    pairs = before * (anchors.max(initial=0) + 1) + anchors
+    numbers = np.unique(pairs, return_inverse=True)[1]
+    return np.where(turns.number == 0, len(numbers) + np.arange(len(numbers)), numbers)
 
 
-def against_anchors(anchors: list[list[int]], returns: PerTurn, norm: Norm, eps: float) -> PerTurn:
-    """Each turn's return against the mean of its anchor group, in the units of `norm`, std with n - 1; alone: 0."""
-    group = np.array([number for row in anchors for number in row], dtype=np.int64)
-    values = np.array([value for row in returns for value in row])
-    if not len(group):
-        return returns
-    count = np.bincount(group)
-    centred = values - (np.bincount(group, values) / count)[group]
-    others = np.maximum(count - 1, 1)
-    if norm == "std":
-        centred /= np.sqrt(np.bincount(group, centred**2) / others)[group] + eps
-    elif norm == "loo":
-        centred *= (count / others)[group]
-    centred[(count == 1)[group]] = 0.0
-    return _like(returns, centred)
+class _Clusters(dict[str, int]):
+    """State -> number of its cluster; a state that resembles no cluster's first member enough begins one."""
 
+    def __init__(self, similarity: float, numbers: Iterator[int]) -> None:
+        self._similarity, self._numbers = similarity, numbers
+        self._firsts: list[tuple[SequenceMatcher[str], int]] = []
 
-def means(anchors: list[list[int]], returns: PerTurn) -> PerTurn:
-    """The mean return of each turn's anchor group."""
-    group = np.array([number for row in anchors for number in row], dtype=np.int64)
-    values = np.array([value for row in returns for value in row])
-    return _like(returns, (np.bincount(group, values) / np.bincount(group))[group]) if len(group) else returns
+    def __missing__(self, state: str) -> int:
+        number = next((number for first, number in self._firsts if self._resembles(state, first)), None)
+        if number is None:
+            number = next(self._numbers)
+            self._firsts.append((SequenceMatcher(None, "", state), number))
+        self[state] = number
+        return number
 
-
-def _like(rows: PerTurn, flat: np.ndarray) -> PerTurn:
-    """A flat array in the shape of `rows`."""
-    numbers, end, shaped = flat.tolist(), 0, []
-    for row in rows:
-        start, end = end, end + len(row)
-        shaped.append(numbers[start:end])
-    return shaped
+    def _resembles(self, state: str, first: SequenceMatcher[str]) -> bool:
+        first.set_seq1(state)
+        # The first two are quick upper bounds of the third.
+        bounds = (first.real_quick_ratio, first.quick_ratio, first.ratio)
+        return all(bound() >= self._similarity for bound in bounds)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from agenttrain.credit.groups import relative, spread
+from agenttrain.credit.groups import PerTurn, Statistics, Turns, relative
 from agenttrain.types import Trajectory
 
 
@@ -18,7 +17,8 @@ class DrGrpo:
     does not. The paper's other half, a loss without the 1 / length, is `algo.loss_type=dr_grpo`.
     """
 
-    statistics: Literal["trajectory", "turn"] = "trajectory"
+    statistics: Statistics = "trajectory"
 
-    def __call__(self, batch: Sequence[Trajectory]) -> list[list[float]]:
-        return spread(batch, relative(batch, "none", 0.0, self.statistics))
+    def __call__(self, batch: Sequence[Trajectory]) -> PerTurn:
+        turns = Turns(batch)
+        return turns.shaped(relative(turns, turns.rewards, "none", 0.0, self.statistics))

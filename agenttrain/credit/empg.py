@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from agenttrain.credit.groups import PerTurn, groups
+from agenttrain.credit.groups import Turns, compared
 from agenttrain.errors import UserError
 from agenttrain.ranges import NonNegative
-from agenttrain.types import FAILED_BY_US, Advantage, Credit, Trajectory, Turn
+from agenttrain.types import FAILED_BY_US, Advantage, Credit, Trajectory
 
 
 @dataclass(frozen=True)
@@ -37,63 +37,54 @@ class Empg:
     scale: Literal["minmax", "quantile"] = "minmax"
     center: bool = True
 
-    def __call__(self, batch: Sequence[Trajectory]) -> PerTurn:
+    def __call__(self, batch: Sequence[Trajectory]) -> Sequence[Sequence[Advantage]]:
         """
         Raises:
-            UserError: a turn has no entropies, or `base` gives advantages per token.
+            UserError: a turn has no entropies.
         """
-        places = [place for place, t in enumerate(batch) if t.turns and t.stop not in FAILED_BY_US]
-        advantages = [[_number(a) for a in row] for row in self.base(batch)]
-        if not places:
-            return advantages
-        entropy = self._scaled(np.array([_entropy(turn) for place in places for turn in batch[place].turns]))
+        turns = Turns(batch)
+        given = [a for row, t in zip(self.base(batch), batch, strict=True) if t.stop not in FAILED_BY_US for a in row]
+        entropy = self._scaled(_entropies(turns))
         gain = np.exp(-self.k * entropy)
-        modulated = np.array([a for place in places for a in advantages[place]]) * gain / gain.mean()
-        modulated += self.zeta * self._bonus(batch, places, entropy)
-        if self.center:
-            modulated -= modulated.mean()
-        numbers = iter(modulated.tolist())
-        for place in places:
-            advantages[place] = [next(numbers) for _ in batch[place].turns]
-        return advantages
+        gain /= gain.mean() if len(gain) else 1.0
+        bonus = self.zeta * self._bonus(turns, entropy)
+        means = np.array([a if isinstance(a, float | int) else sum(a) / max(len(a), 1) for a in given]) * gain + bonus
+        shift = bonus - means.mean() if self.center and len(means) else bonus
+        pairs = zip(given, gain.tolist(), shift.tolist(), strict=True)
+        return turns.rows([_modulated(*pair) for pair in pairs], 0.0)
 
     def _scaled(self, entropies: np.ndarray) -> np.ndarray:
         if self.scale == "minmax":
-            return (entropies - entropies.min()) / (np.ptp(entropies) + 1e-8)
+            low = entropies.min(initial=np.inf)
+            return (entropies - low) / (entropies.max(initial=-np.inf) - low + 1e-8)
         _, level, count = np.unique(entropies, return_inverse=True, return_counts=True)
         below = np.cumsum(count) - count
-        ranks = (below + (count - 1) / 2) / max(len(entropies) - 1, 1)
-        return ranks[level]
+        return ((below + (count - 1) / 2) / max(len(entropies) - 1, 1))[level]
 
-    def _bonus(self, batch: Sequence[Trajectory], places: list[int], entropy: np.ndarray) -> np.ndarray:
-        clarity = np.append(np.exp(-self.k_future * entropy)[1:], 0.0)
-        gated = self._gated(batch)
-        end = 0
-        for place in places:
-            start, end = end, end + len(batch[place].turns)
-            clarity[end - 1] = 0.0
-            if place not in gated:
-                clarity[start:end] = 0.0
+    def _bonus(self, turns: Turns, entropy: np.ndarray) -> np.ndarray:
+        """How sure the policy is at the next turn; 0 at an attempt's last, and where the gate is shut."""
+        clarity = np.append(np.exp(-self.k_future * entropy), 0.0)[1:]
+        clarity[turns.number == turns.lengths[turns.attempt] - 1] = 0.0
+        if self.bonus_gate == "success":
+            clarity *= np.array([trajectory.success for trajectory in turns.played], dtype=float)[turns.attempt]
+        elif self.bonus_gate == "nonzero_variance":
+            apart = np.abs(compared(turns.total(turns.rewards), turns.task, "none", 0.0)) > 1e-9
+            clarity *= (np.bincount(turns.task, apart) > 0)[turns.task][turns.attempt]
         return clarity
 
-    def _gated(self, batch: Sequence[Trajectory]) -> set[int]:
-        if self.bonus_gate == "success":
-            return {place for place, trajectory in enumerate(batch) if trajectory.success}
-        if self.bonus_gate == "nonzero_variance":
-            returns = [sum(trajectory.turn_rewards) for trajectory in batch]
-            apart = [g for g in groups(batch) if np.ptp([returns[place] for place in g]) > 1e-9]
-            return {place for group in apart for place in group}
-        return set(range(len(batch)))
 
-
-def _entropy(turn: Turn) -> float:
-    entropies = turn.action.entropies
-    if not entropies:
+def _entropies(turns: Turns) -> np.ndarray:
+    """The mean entropy of each turn's sampled tokens."""
+    rows = [turn.action.entropies for trajectory in turns.played for turn in trajectory.turns]
+    if not all(rows):
         raise UserError("credit=empg needs the entropies of sampled tokens, which policy=local keeps.")
-    return sum(entropies) / len(entropies)
+    entropies = np.array([sum(row) / len(row) for row in rows])
+    if not np.isfinite(entropies).all():
+        raise UserError("credit=empg: the entropy of a turn is not a finite number.")
+    return entropies
 
 
-def _number(advantage: Advantage) -> float:
-    if not isinstance(advantage, float | int):
-        raise UserError("credit=empg takes a base with one advantage per turn, as credit.base=gae has with level=turn.")
-    return float(advantage)
+def _modulated(advantage: Advantage, gain: float, shift: float) -> Advantage:
+    if isinstance(advantage, float | int):
+        return advantage * gain + shift
+    return [number * gain + shift for number in advantage]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
-from agenttrain.credit.groups import PerTurn, added, blameless, gae, whitened
+import numpy as np
+
+from agenttrain.credit.groups import Turns, gae, whitened
 from agenttrain.errors import UserError
 from agenttrain.ranges import Share
-from agenttrain.types import FAILED_BY_US, Trajectory
+from agenttrain.types import FAILED_BY_US, Advantage, Trajectory
 
 PerToken = list[list[list[float]]]
 """One number for each sampled token of each turn of each trajectory."""
@@ -39,68 +42,64 @@ class Gae:
     lam_turn: Share = 0.9
     whiten: bool = True
 
-    def __call__(self, batch: Sequence[Trajectory]) -> PerTurn | PerToken:
+    def __call__(self, batch: Sequence[Trajectory]) -> Sequence[Sequence[Advantage]]:
         """
         Raises:
-            UserError: a trajectory has no values.
+            UserError: a turn has no values.
         """
-        if self.level == "turn":
-            found = [self._turns(trajectory) for trajectory in batch]
-            return whitened(batch, found) if self.whiten else blameless(batch, found)
-        tokens = [self._tokens(trajectory) for trajectory in batch]
-        flat = [_flat(rows) for rows in tokens]
-        flat = whitened(batch, flat) if self.whiten else blameless(batch, flat)
-        return [_like(rows, row) for rows, row in zip(tokens, flat, strict=True)]
+        turns = Turns(batch)
+        values = _Values(turns)
+        advantages = self._estimates(turns, values)
+        if self.whiten:
+            advantages = whitened(advantages)
+        return turns.shaped(advantages) if self.level == "turn" else turns.rows(values.by_turn(advantages), 0.0)
 
     def targets(self, batch: Sequence[Trajectory]) -> PerToken:
         """What the critic should have said before each sampled token: its value and the advantage, not whitened.
 
         nan where nothing is to be learned: all but a turn's first token with `level=turn`, and attempts that we failed.
         """
-        found: PerToken = []
-        for trajectory in batch:
-            values = _values(trajectory)
+        turns = Turns(batch)
+        values = _Values(turns)
+        learned = values.first if self.level == "turn" else slice(None)
+        targets = np.full(len(values.flat), np.nan)
+        targets[learned] = values.flat[learned] + self._estimates(turns, values)
+        found = turns.rows(values.by_turn(targets), [])
+        for trajectory, rows in zip(batch, found, strict=True):
             if trajectory.stop in FAILED_BY_US:
-                found.append([[math.nan] * len(row) for row in values])
-            elif self.level == "turn":
-                firsts = [row[0] + a for row, a in zip(values, self._turns(trajectory), strict=True)]
-                found.append([[first] + [math.nan] * (len(row) - 1) for first, row in zip(firsts, values, strict=True)])
-            else:
-                found.append(added(values, self._tokens(trajectory)))
+                rows[:] = [[math.nan] * len(turn.action.values) for turn in trajectory.turns]
         return found
 
-    def _turns(self, trajectory: Trajectory) -> list[float]:
-        firsts = [row[0] for row in _values(trajectory)]
-        return gae(trajectory.turn_rewards, firsts, self.gamma_turn, self.lam_turn)
-
-    def _tokens(self, trajectory: Trajectory) -> list[list[float]]:
-        values, rewards = _values(trajectory), trajectory.turn_rewards
-        if self.level == "token":
-            paid = [[0.0] * (len(row) - 1) + [reward] for row, reward in zip(values, rewards, strict=True)]
-            return _like(values, gae(_flat(paid), _flat(values), self.gamma, self.lam))
-        ends = [row[-1] for row in values]
-        turns = gae(rewards, ends, self.gamma_turn, self.lam_turn)
-        # The target of a turn's end is paid there, so that GAE within the turn begins with the turn's advantage.
-        return [
-            gae([0.0] * (len(row) - 1) + [turn + row[-1]], row, self.gamma, self.lam)
-            for row, turn in zip(values, turns, strict=True)
-        ]
+    def _estimates(self, turns: Turns, values: _Values) -> np.ndarray:
+        """Of each turn with `level=turn`, else of each token."""
+        if self.level == "turn":
+            return gae(turns.rewards, values.flat[values.first], turns.lengths, self.gamma_turn, self.lam_turn)
+        paid, lengths = np.zeros(len(values.flat)), turns.total(values.tokens).astype(np.int64)
+        paid[values.last] = turns.rewards
+        if self.level == "bilevel":
+            # The target of a turn's end is paid there, so that GAE within the turn begins with the turn's advantage.
+            ends, lengths = values.flat[values.last], values.tokens
+            paid[values.last] = ends + gae(turns.rewards, ends, turns.lengths, self.gamma_turn, self.lam_turn)
+        return gae(paid, values.flat, lengths, self.gamma, self.lam)
 
 
-def _values(trajectory: Trajectory) -> list[list[float]]:
-    values = [turn.action.values for turn in trajectory.turns]
-    if not all(values):
-        if trajectory.stop in FAILED_BY_US:
-            return [row or [0.0] for row in values]
-        raise UserError("credit=gae needs a critic's values, which algo=ppo has. Take algo=ppo, or another credit=.")
-    return values
+class _Values:
+    """A critic's values before the sampled tokens of all turns, one after the other."""
 
+    def __init__(self, turns: Turns) -> None:
+        rows = [turn.action.values for trajectory in turns.played for turn in trajectory.turns]
+        if not all(rows):
+            raise UserError(
+                "credit=gae needs a critic's values, which algo=ppo has. Take algo=ppo, or another credit=."
+            )
+        self.flat = np.array(list(chain.from_iterable(rows)), dtype=float)
+        if not np.isfinite(self.flat).all():
+            raise UserError("credit=gae: a value of the critic is not a finite number. Lower its learning rate.")
+        self.tokens = np.array([len(row) for row in rows], dtype=np.int64)
+        self.last = np.cumsum(self.tokens) - 1
+        self.first = self.last - self.tokens + 1
 
-def _flat(rows: Sequence[Sequence[float]]) -> list[float]:
-    return [value for row in rows for value in row]
-
-
-def _like(rows: Sequence[Sequence[float]], flat: Sequence[float]) -> list[list[float]]:
-    """A flat row in the shape of `rows`."""
-    numbers = iter(flat)
-    return [[next(numbers) for _ in row] for row in rows]
+    def by_turn(self, numbers: np.ndarray) -> list[list[float]]:
+        """One number per token -> a list for each turn."""
+        flat, ends = numbers.tolist(), (self.last + 1).tolist()
+        return [flat[start:end] for start, end in zip([0, *ends], ends, strict=False)]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agenttrain.credit.anchors import by_state, means
-from agenttrain.credit.groups import PerTurn, blameless, discounted, gae, whitened
+import numpy as np
+
+from agenttrain.credit.anchors import by_state
+from agenttrain.credit.groups import PerTurn, Turns, gae, whitened
 from agenttrain.ranges import Share
 from agenttrain.types import Trajectory
 
@@ -25,10 +27,8 @@ class Gagpo:
     whiten: bool = True
 
     def __call__(self, batch: Sequence[Trajectory]) -> PerTurn:
-        returns = [discounted(trajectory.turn_rewards, self.gamma) for trajectory in batch]
-        values = means(by_state(batch), returns)
-        found = [
-            gae(trajectory.turn_rewards, row, self.gamma, self.lam)
-            for trajectory, row in zip(batch, values, strict=True)
-        ]
-        return whitened(batch, found) if self.whiten else blameless(batch, found)
+        turns = Turns(batch)
+        anchors, returns = by_state(turns), turns.discounted(turns.rewards, self.gamma)
+        values = (np.bincount(anchors, returns) / np.maximum(np.bincount(anchors), 1))[anchors]
+        advantages = gae(turns.rewards, values, turns.lengths, self.gamma, self.lam)
+        return turns.shaped(whitened(advantages) if self.whiten else advantages)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agenttrain.credit.anchors import against_anchors, by_state
-from agenttrain.credit.groups import Norm, PerTurn, Statistics, added, discounted, relative, spread
+import numpy as np
+
+from agenttrain.credit.anchors import by_state
+from agenttrain.credit.groups import Norm, PerTurn, Statistics, Turns, compared, relative
 from agenttrain.ranges import NonNegative, Share
 from agenttrain.types import Trajectory
 
@@ -19,8 +21,11 @@ class Gigpo:
     G_t = r_t + gamma G_{t+1}. A state seen once, or without a key (""), gives 0. States of different tasks are never
     compared. The authors take `norm=std` for ALFWorld and search, `none` for WebShop and Sokoban; in both terms.
 
-    Much of the gain at gamma < 1 is plain discounting, so compare with `credit=turn credit.gamma=0.95` as well. The
-    authors subtract penalties for invalid actions after discounting: name such rewards in `undiscounted`.
+    Much of the gain at gamma < 1 is plain discounting, so compare with `credit=turn credit.gamma=0.95` as well.
+
+    The authors subtract penalties for invalid actions after discounting: name such rewards in `undiscounted`, and an
+    earlier turn is not blamed for them. In their code (`statistics=turn`) the episode term, too, has of them only the
+    turn's own.
     """
 
     gamma: Share = 0.95
@@ -32,18 +37,18 @@ class Gigpo:
     statistics: Statistics = "trajectory"
 
     def __call__(self, batch: Sequence[Trajectory]) -> PerTurn:
-        whole = spread(batch, relative(batch, self.norm, self.eps, self.statistics))
-        futures = [self._future(trajectory) for trajectory in batch]
-        return added(whole, against_anchors(by_state(batch, self.similarity), futures, self.norm, self.eps), self.omega)
+        """
+        Raises:
+            UserError: `undiscounted` names a reward that there is not.
+        """
+        turns = Turns(batch)
+        own = turns.scores(self.undiscounted)
+        returns = own + turns.discounted(turns.rewards - own, self.gamma)
+        step = compared(returns, by_state(turns, self.similarity), self.norm, self.eps)
+        return turns.shaped(self._episode(turns, own) + self.omega * step)
 
-    def _future(self, trajectory: Trajectory) -> list[float]:
-        rewards = trajectory.turn_rewards
-        apart = [name for name in self.undiscounted if name in trajectory.scores]
-        if not apart:
-            return discounted(rewards, self.gamma)
-        own = [
-            sum(trajectory.weights.get(name, 1.0) * trajectory.scores[name][turn] for name in apart)
-            for turn in range(len(rewards))
-        ]
-        later = discounted([reward - now for reward, now in zip(rewards, own, strict=True)], self.gamma)
-        return [future + now for future, now in zip(later, own, strict=True)]
+    def _episode(self, turns: Turns, own: np.ndarray) -> np.ndarray:
+        if self.statistics == "trajectory":
+            return relative(turns, turns.rewards, self.norm, self.eps, "trajectory")
+        totals = own + turns.total(turns.rewards - own)[turns.attempt]
+        return compared(totals, turns.task[turns.attempt], self.norm, self.eps)

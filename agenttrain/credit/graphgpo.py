@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agenttrain.credit.anchors import against_anchors, by_state
-from agenttrain.credit.groups import Norm, PerTurn, added, groups, relative, spread
+import numpy as np
+
+from agenttrain.credit.anchors import by_state
+from agenttrain.credit.groups import Norm, PerTurn, Turns, compared, relative
 from agenttrain.ranges import NonNegative, Share
 from agenttrain.types import Trajectory
-
-SUCCESS = ""
-"""The node behind the last turn of a successful attempt. No turn has this key: without one it is not in the graph."""
 
 
 @dataclass(frozen=True)
@@ -31,40 +29,23 @@ class Graphgpo:
     eps: NonNegative = 1e-6
 
     def __call__(self, batch: Sequence[Trajectory]) -> PerTurn:
-        whole = spread(batch, relative(batch, self.norm, self.eps))
-        step = against_anchors(by_state(batch), self._returns(batch), self.norm, self.eps)
-        return added(whole, step, self.omega)
-
-    def _returns(self, batch: Sequence[Trajectory]) -> PerTurn:
-        returns = [[0.0] * len(trajectory.turns) for trajectory in batch]
-        for group in groups(batch):
-            led = {place: _led_to(batch[place]) for place in group}
-            distance = _distances([edge for edges in led.values() for edge in edges])
-            for place, edges in led.items():
-                returns[place] = [
-                    self.scale * self.gamma ** distance[end] if end in distance else 0.0 for _, end in edges
-                ]
-        return returns
+        turns = Turns(batch)
+        anchors = by_state(turns)
+        distance = _to_success(turns, anchors)
+        returns = np.where(np.isfinite(distance), self.scale * self.gamma**distance, 0.0)
+        step = compared(returns, anchors, self.norm, self.eps)
+        return turns.shaped(relative(turns, turns.rewards, self.norm, self.eps, "trajectory") + self.omega * step)
 
 
-def _led_to(trajectory: Trajectory) -> list[tuple[str, str | None]]:
-    """For each turn its state and the next, None where that is not known."""
-    states: list[str | None] = [turn.observation.state or None for turn in trajectory.turns]
-    ends = [*states[1:], SUCCESS if trajectory.success else None]
-    return [(state or "", end) for state, end in zip(states, ends, strict=True)]
-
-
-def _distances(edges: list[tuple[str, str | None]]) -> dict[str | None, int]:
-    """Fewest steps from each state to success; states without a path are left out."""
-    before: dict[str, set[str]] = defaultdict(set)
-    for start, end in edges:
-        if start and end is not None:
-            before[end].add(start)
-    distance: dict[str | None, int] = {SUCCESS: 0}
-    waiting = deque([SUCCESS])
-    while waiting:
-        end = waiting.popleft()
-        for start in before[end] - distance.keys():
-            distance[start] = distance[end] + 1
-            waiting.append(start)
-    return distance
+def _to_success(turns: Turns, anchors: np.ndarray) -> np.ndarray:
+    """Fewest steps to success from where each turn led; infinite where no attempt has found a path."""
+    success, nowhere = anchors.max(initial=-1) + 1, anchors.max(initial=-1) + 2
+    ended = np.array([success if trajectory.success else nowhere for trajectory in turns.played], dtype=np.int64)
+    last = turns.number == turns.lengths[turns.attempt] - 1
+    led_to = np.where(last, ended[turns.attempt], np.append(anchors[1:], nowhere)[: len(anchors)])
+    distance = np.full(nowhere + 1, np.inf)
+    distance[success], steps = 0.0, 0
+    while len(found := anchors[(distance[led_to] == steps) & (distance[anchors] > steps + 1)]):
+        steps += 1
+        distance[found] = steps
+    return distance[led_to]

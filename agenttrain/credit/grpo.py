@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from agenttrain.credit.groups import relative, spread
+from agenttrain.credit.groups import PerTurn, Statistics, Turns, relative
+from agenttrain.ranges import NonNegative
 from agenttrain.types import Trajectory
 
 
@@ -18,8 +18,9 @@ class Grpo:
     The defaults equal TRL's own advantages to 1e-6; verl has eps 1e-6.
     """
 
-    eps: float = 1e-4
-    statistics: Literal["trajectory", "turn"] = "trajectory"
+    eps: NonNegative = 1e-4
+    statistics: Statistics = "trajectory"
 
-    def __call__(self, batch: Sequence[Trajectory]) -> list[list[float]]:
-        return spread(batch, relative(batch, "std", self.eps, self.statistics))
+    def __call__(self, batch: Sequence[Trajectory]) -> PerTurn:
+        turns = Turns(batch)
+        return turns.shaped(relative(turns, turns.rewards, "std", self.eps, self.statistics))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from agenttrain.credit.anchors import against_anchors, by_state
-from agenttrain.credit.groups import PerTurn, added, against_others, discounted, relative, spread
-from agenttrain.errors import UserError
+import numpy as np
+
+from agenttrain.credit.anchors import by_state
+from agenttrain.credit.groups import PerTurn, Turns, against_others, compared, relative
 from agenttrain.ranges import NonNegative, Share
 from agenttrain.types import Trajectory
 
@@ -18,8 +19,8 @@ class Process:
     """A_t = A_O + omega A_P: A_P from the scores of the reward named `term`, A_O from the others as Dr. GRPO.
 
     A_P is the discounted sum of what is still to come. `form=progress` takes differences of successive scores,
-    p_t - p_{t-1} from 0: a potential that pays for what is gained and takes back what is lost, so that a loop earns
-    nothing. `absolute` takes the scores as they are. `baseline` compares with the other attempts at the same turn
+    gamma p_t - p_{t-1} from 0 on: a potential that pays for what is gained and takes back what is lost, so that a loop
+    earns nothing. `absolute` takes the scores as they are. `baseline` compares with the other attempts at the same turn
     (`group`) or in the same state (`anchor`).
 
     The scores are not added to the outcome (a long episode of middling turns would beat a short success): outcome and
@@ -37,24 +38,18 @@ class Process:
         Raises:
             UserError: no reward of that name.
         """
-        returns = [discounted(self._steps(trajectory), self.gamma) for trajectory in batch]
+        turns = Turns(batch)
+        scores = turns.rewards if self.term is None else turns.scores([self.term])
+        returns = turns.discounted(self._paid(turns, scores), self.gamma)
         if self.baseline == "group":
-            process = against_others(batch, returns)
+            process = against_others(turns, returns)
         else:
-            process = against_anchors(by_state(batch), returns, "none", 0.0)
-        outcomes = [self._part(trajectory, judging=False) for trajectory in batch]
-        return added(spread(batch, relative(outcomes, "none", 0.0)), process, self.omega)
+            process = compared(returns, by_state(turns), "none", 0.0)
+        outcome = relative(turns, turns.rewards - scores, "none", 0.0, "trajectory")
+        return turns.shaped(outcome + self.omega * process)
 
-    def _steps(self, trajectory: Trajectory) -> list[float]:
-        if self.term and trajectory.scores and self.term not in trajectory.scores:
-            known = ", ".join(trajectory.scores)
-            raise UserError(f"credit.term={self.term}: no such reward. There are: {known}. See reward=[...].")
-        scores = self._part(trajectory, judging=True).turn_rewards
+    def _paid(self, turns: Turns, scores: np.ndarray) -> np.ndarray:
         if self.form == "absolute":
             return scores
-        return [score - before for before, score in zip([0.0, *scores], scores, strict=False)]
-
-    def _part(self, trajectory: Trajectory, judging: bool) -> Trajectory:
-        """The same attempt with the scores that judge its turns, or with the others."""
-        scores = {name: row for name, row in trajectory.scores.items() if (self.term in (None, name)) == judging}
-        return replace(trajectory, scores=scores)
+        before = np.append(0.0, scores)[:-1]
+        return self.gamma * scores - np.where(turns.number == 0, 0.0, before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agenttrain.credit.groups import PerTurn, relative, spread
+from agenttrain.credit.groups import PerTurn, Statistics, Turns, relative
 from agenttrain.types import Trajectory
 
 
@@ -17,5 +17,8 @@ class Rloo:
     differs by that factor alone.
     """
 
+    statistics: Statistics = "trajectory"
+
     def __call__(self, batch: Sequence[Trajectory]) -> PerTurn:
-        return spread(batch, relative(batch, "loo", 0.0))
+        turns = Turns(batch)
+        return turns.shaped(relative(turns, turns.rewards, "loo", 0.0, self.statistics))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agenttrain.credit.groups import PerTurn, against_others, discounted
+from agenttrain.credit.groups import PerTurn, Turns, against_others
 from agenttrain.ranges import Share
 from agenttrain.types import Trajectory
 
@@ -26,4 +26,5 @@ class Turn:
     gamma: Share = 1.0
 
     def __call__(self, batch: Sequence[Trajectory]) -> PerTurn:
-        return against_others(batch, [discounted(trajectory.turn_rewards, self.gamma) for trajectory in batch])
+        turns = Turns(batch)
+        return turns.shaped(against_others(turns, turns.discounted(turns.rewards, self.gamma)))

@@ -63,8 +63,14 @@ def test_ranks_do_not_hang_on_an_extreme_turn():
     assert gains(3.0)[1] == gains(3.0)[2], "equal entropies have equal ranks"
 
 
-def test_a_turn_without_entropies_and_a_base_per_token_are_told():
+def test_a_turn_without_entropies_is_told():
     with pytest.raises(UserError, match="entropies of sampled tokens"):
         Empg(Turn())([episode("a", [1.0])])
-    with pytest.raises(UserError, match="one advantage per turn"):
-        Empg(Gae("token"))(random_batch(0))
+
+
+def test_a_base_that_speaks_per_token_is_modulated_turn_by_turn():
+    batch, base = random_batch(0), Gae("token", whiten=False)
+    assert Empg(base, k=0.0, zeta=0.0, center=False)(batch) == base(batch)
+    found = Empg(base)(batch)
+    means = [np.mean(turn) for row, t in zip(found, batch, strict=True) if t.stop == "done" for turn in row]
+    assert np.isclose(np.mean(means), 0.0)

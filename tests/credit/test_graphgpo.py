@@ -37,5 +37,6 @@ def test_the_way_of_another_task_is_no_way():
 
 
 def test_a_turn_without_a_key_is_no_node_that_two_attempts_share():
-    batch = [episode("a", [0, 1], "x ", success=True), episode("a", [0, 0], "x ")]
+    # y led to where nobody else was, although x led to a turn without a key as well, and on to success.
+    batch = [episode("a", [0, 1], "x ", success=True), episode("a", [0, 0], "y "), episode("a", [0], "y")]
     assert np.allclose(np.concatenate(step_term(batch)), 0.0)

@@ -3,7 +3,7 @@ import pytest
 
 from agenttrain.credit.dr_grpo import DrGrpo
 from agenttrain.credit.gigpo import Gigpo
-from agenttrain.credit.groups import groups, relative
+from agenttrain.credit.groups import Turns, relative
 from agenttrain.credit.grpo import Grpo
 from agenttrain.credit.turn import Turn
 from agenttrain.types import Credit
@@ -15,7 +15,9 @@ STRATEGIES = [Grpo(), DrGrpo(), Turn(), Gigpo()]
 
 def test_a_group_is_the_attempts_at_one_task_wherever_they_stand():
     batch = [episode("a", [0]), episode("b", [0]), episode("a", [0]), episode("a", [0], stop="infra_error")]
-    assert groups(batch) == [[0, 2], [1]]
+    turns = Turns(batch)
+    assert turns.task.tolist() == [0, 1, 0]
+    assert len(turns.played) == 3
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: type(s).__name__)
@@ -39,6 +41,6 @@ def test_what_we_failed_changes_nobodys_advantage(strategy, stop):
 
 
 def test_statistics_over_turns_count_a_long_trajectory_more():
-    batch = [episode("a", [10.0, 0.0]), episode("a", [0.0] * 8)]
-    assert relative(batch, "none", 0.0, "trajectory").tolist() == [5.0, -5.0]
-    assert relative(batch, "none", 0.0, "turn").tolist() == [8.0, -2.0]
+    turns = Turns([episode("a", [10.0, 0.0]), episode("a", [0.0] * 8)])
+    assert relative(turns, turns.rewards, "none", 0.0, "trajectory").tolist() == [5.0] * 2 + [-5.0] * 8
+    assert relative(turns, turns.rewards, "none", 0.0, "turn").tolist() == [8.0] * 2 + [-2.0] * 8
