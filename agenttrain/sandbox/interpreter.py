@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass
 from typing import Literal
@@ -55,6 +56,10 @@ class Interpreter:
             return _result(process, end, self._over(process, ended=True))
         except ValueError:
             self._over(process)
+            raise
+        except InfraError:
+            with contextlib.suppress(InfraError):
+                self._over(process, ended=True)
             raise
         self._over(process)
         exception = answer.get("exception")

@@ -99,7 +99,7 @@ class Process:
                 try:
                     part = self._stream.recv(1 << 18)
                     self._frames += part
-                    frame = wire.unpack(bytes(self._frames))
+                    frame = wire.unpack(self._frames)
                 except (OSError, ValueError):
                     raise Ended(late=False) from None
                 if not part:
@@ -136,23 +136,29 @@ class Process:
             InfraError: the sandbox has failed.
         """
         with self._ending:
-            if self._code is None:
-                self._code = self._sandbox.end(self._number)
-            assert self._code is not None
-            return self._code
+            code = self._end(kill=True)
+            assert code is not None
+            return code
 
     def _exits(self, deadline: float) -> bool:
         """Whether it exits by itself; that it has hung up says only that it will not answer."""
         while True:
             with self._ending:
-                if self._code is None:
-                    self._code = self._sandbox.end(self._number, kill=False)
-                if self._code is not None:
+                if self._end(kill=False) is not None:
                     return True
             if time.monotonic() > deadline:
                 return False
             self._drain()
             time.sleep(0.001)
+
+    def _end(self, kill: bool) -> int | None:
+        if self._code is None:
+            try:
+                self._code = self._sandbox.end(self._number, kill)
+            except InfraError:
+                self._code = -9  # all that it forked is dead with it
+                raise
+        return self._code
 
     def _release(self) -> None:
         self._stream.close()

@@ -89,7 +89,8 @@ class Sandbox:
                 self._zygote.socket.send(json.dumps({"end": number, "kill": kill}).encode())
                 return json.loads(self._zygote.socket.recv(4096))["status"]
         except (OSError, ValueError) as error:
-            raise InfraError(f"the sandbox is gone: {error}") from None
+            self.close()  # a late answer would be taken for that to another question
+            raise InfraError(f"the sandbox is gone: {error or type(error).__name__}") from None
 
     def close(self) -> None:
         """End all that still runs. (It also ends when nobody holds it any more, and when our process does.)"""
@@ -97,15 +98,17 @@ class Sandbox:
             self._zygote.close()
 
     def start_now(self) -> Warm:
-        """Choose the walls and start behind them, if that has not been done.
+        """Choose the walls and start behind them, if that has not been done or what was started is gone.
 
         Raises:
             UserError: as `start`.
         """
         with self._lock:
-            if self._zygote is None or self._zygote.owner != os.getpid():  # a fork of ours has no say in its parent's
-                self._zygote = self._choose()
-            return self._zygote
+            zygote = self._zygote
+            # a fork of ours has no say in its parent's
+            if zygote is None or zygote.owner != os.getpid() or zygote.process.poll() is not None:
+                zygote = self._zygote = self._choose()
+            return zygote
 
     def _choose(self) -> Warm:
         faults = []

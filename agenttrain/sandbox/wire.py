@@ -29,7 +29,7 @@ def pack(frame: dict[str, Any]) -> bytes:
     return len(body).to_bytes(4, "big") + body
 
 
-def unpack(data: bytes) -> dict[str, Any] | None:
+def unpack(data: bytes | bytearray) -> dict[str, Any] | None:
     """The frame that `data` begins with, or None while it is not complete.
 
     Raises:

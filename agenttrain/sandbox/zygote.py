@@ -96,7 +96,9 @@ class Zygote:
 
         With namespaces it is their init that dies, and the kernel lets it go when nothing else is left in them.
         """
-        pid = self.alive[number]
+        pid = self.alive.get(number)
+        if pid is None:
+            return -signal.SIGKILL  # forked by the zygote before this one, and dead with it
         if kill:
             os.kill(pid, signal.SIGKILL)
         ended, code = os.waitpid(pid, 0 if kill else os.WNOHANG)
@@ -149,6 +151,8 @@ def main() -> None:
     if "numpy" in sys.modules:
         importlib.import_module("numpy.random")  # it comes at first use, and every episode seeds it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if settings["namespaces"]:
+        kernel.die_with_parent(os.getppid())  # bubblewrap; ours is a thread of training, which may end before it
     kernel.adopt_orphans()
     gc.collect()
     gc.freeze()  # or collections in each child would copy pages that all share

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from agenttrain.errors import UserError
 from agenttrain.sandbox.interpreter import Interpreter, run_program
+from agenttrain.sandbox.sandbox import Sandbox
 from agenttrain.types import InfraError
 
 
@@ -125,6 +127,27 @@ def test_closing_ends_a_run_from_another_thread(sandbox):
     assert [result.status for result in results] == ["killed"]
     with pytest.raises(InfraError):
         interpreter.run("1", 1)
+
+
+def test_a_sandbox_that_is_gone_is_no_failure_of_the_code_and_starts_again():
+    box = Sandbox()
+    try:
+        zygote = box.start_now().process
+    except UserError as error:
+        pytest.skip(f"no walls hold here: {error}")
+    before = descriptors()
+    interpreter = Interpreter(box)
+    interpreter.run("1", 10)
+    zygote.kill()
+    zygote.wait()
+    with pytest.raises(InfraError):  # noqa: PT012
+        for _ in range(100):  # what it forked dies a moment after it
+            interpreter.run("1", 10)
+            time.sleep(0.02)
+    assert interpreter.run("6 * 7", 10).output == "42\n"
+    interpreter.close()
+    assert descriptors() == before
+    box.close()
 
 
 def test_a_program_reads_its_input_and_exits_as_it_does(sandbox):
