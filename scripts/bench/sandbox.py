@@ -31,7 +31,7 @@ from agenttrain.types import Conversation, Message
 SNIPPET = "x = sum(i * i for i in range(100))\nprint(x)"
 CORES = 2
 PYTHON = os.path.realpath(sys.executable)
-"""Without what a virtual environment adds to its start."""
+"""Without what a virtual environment adds to its start; `-S` leaves out what else is installed beside it."""
 
 
 class Runs(Scripted):
@@ -58,12 +58,12 @@ def per_second(work: Callable[[], object], seconds: float = 2.0) -> float:
     return done / (time.monotonic() - began)
 
 
-def cold() -> None:
-    subprocess.run([PYTHON, "-I", "-c", SNIPPET], stdout=subprocess.DEVNULL, check=True)
+def cold(*options: str) -> None:
+    subprocess.run([PYTHON, "-I", *options, "-c", SNIPPET], stdout=subprocess.DEVNULL, check=True)
 
 
 def executions(walls: str) -> list[float]:
-    """Per second: cold interpreters, runs in open interpreters, whole programs in processes of their own."""
+    """Per second: cold interpreters, bare ones, runs in open interpreters, programs in processes of their own."""
     sandbox = Sandbox(walls)  # type: ignore[arg-type]
     free = [Interpreter(sandbox) for _ in range(CORES)]
 
@@ -73,7 +73,8 @@ def executions(walls: str) -> list[float]:
         free.append(interpreter)
 
     run()
-    rates = [per_second(cold), per_second(run), per_second(lambda: run_program(sandbox, SNIPPET, 5))]
+    rates = [per_second(cold), per_second(lambda: cold("-S")), per_second(run)]
+    rates.append(per_second(lambda: run_program(sandbox, SNIPPET, 5)))
     for interpreter in free:
         interpreter.close()
     sandbox.close()
@@ -141,9 +142,10 @@ def main() -> None:
     for walls in options.walls:
         taken = [executions(walls) for _ in range(options.repetitions)]
         rows[f"{walls}: cold `python -I -c`, executions/s"] = [rates[0] for rates in taken]
-        rows[f"{walls}: runs in open interpreters, executions/s"] = [rates[1] for rates in taken]
-        rows[f"{walls}: times as many"] = [rates[1] / rates[0] for rates in taken]
-        rows[f"{walls}: programs, a process each, executions/s"] = [rates[2] for rates in taken]
+        rows[f"{walls}: cold `python -I -S -c`, executions/s"] = [rates[1] for rates in taken]
+        rows[f"{walls}: runs in open interpreters, executions/s"] = [rates[2] for rates in taken]
+        rows[f"{walls}: times as many as with `-I -S`"] = [rates[2] / rates[1] for rates in taken]
+        rows[f"{walls}: programs, a process each, executions/s"] = [rates[3] for rates in taken]
         env = Code(walls=walls)
         for concurrency in (1, 16, 64):
             rows[f"{walls}: steps/s, {concurrency} at once"] = [

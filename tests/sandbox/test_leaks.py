@@ -35,22 +35,22 @@ class Careless(Scripted):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("walls", ["bubblewrap", "landlock"])
-def test_a_thousand_episodes_leave_nothing(walls):
-    folders = set(Path(tempfile.gettempdir()).glob("agenttrain-sandbox-*"))
+def test_a_thousand_episodes_leave_nothing(walls, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     env = Code(walls=walls)
     try:
         zygote = env.sandbox.start_now().process.pid
     except UserError as error:
         pytest.skip(f"{walls} does not hold here: {error}")
-    before = left(zygote)
+    before = left(zygote, tmp_path)
     owed = attempts(CodeTasks("all", n=100), per_task=10)
     ended = list(rollout(owed, env, Careless(), Limits(concurrency=64, max_turns=3)))
     assert len(ended) == 1000
     assert {episode.stop for episode in ended} <= {"done", "max_turns"}
-    assert left(zygote) == before
+    assert left(zygote, tmp_path) == before
     env.sandbox.close()
     assert not Path(f"/proc/{zygote}").exists()
-    assert set(Path(tempfile.gettempdir()).glob("agenttrain-sandbox-*")) <= folders
+    assert not list(tmp_path.iterdir())
 
 
 def test_folders_of_a_zygote_that_was_killed_are_removed_by_the_next(monkeypatch, tmp_path):
@@ -73,7 +73,7 @@ def test_folders_of_a_zygote_that_was_killed_are_removed_by_the_next(monkeypatch
     assert not list(tmp_path.iterdir())
 
 
-def left(zygote):
+def left(zygote, folder):
     """Descriptors of ours, processes of the zygote's, files of episodes."""
     children = 0
     for entry in Path("/proc").iterdir():
@@ -82,5 +82,4 @@ def left(zygote):
                 children += (entry / "stat").read_text().rpartition(")")[2].split()[3] == str(zygote)  # its session
             except OSError:
                 continue
-    folders = list(Path(tempfile.gettempdir()).glob("agenttrain-sandbox-*/*"))
-    return len(os.listdir("/proc/self/fd")), children, folders
+    return len(os.listdir("/proc/self/fd")), children, list(folder.glob("*/*"))

@@ -28,7 +28,9 @@ def test_a_subclass_crosses_as_what_it_holds():
     assert type(wire.encode(Text("a"))) is str
 
 
-@pytest.mark.parametrize("value", [object(), print, [[]], {"a": {1: open}}], ids=["object", "function", "list in a list", "function within"])
+@pytest.mark.parametrize(
+    "value", [object(), print, [[]], {"a": {1: open}}], ids=["object", "function", "list in a list", "function within"]
+)
 def test_anything_else_does_not(value):
     if value == [[]]:
         for _ in range(1000):
