@@ -1,8 +1,8 @@
 """Token ids -> sampled ids with log-probs, by vLLM in this process.
 
 TRL 1.16's own colocated engine is not used: it loads `model.name_or_path`, which a model that was merged from an
-adapter or built here lacks; its weight synchronisation leaves the packed weights of vLLM's CPU builds as they were, in
-silence; and it merges a LoRA adapter into the trained weights and out again, which rounds them.
+adapter or built here lacks; its weight synchronisation fails on vLLM's CPU builds; and it merges a LoRA adapter into the
+trained weights and out again, which rounds them.
 """
 
 from __future__ import annotations

@@ -21,24 +21,27 @@ from agenttrain.rollout import Limits, attempts, rollout
 from agenttrain.types import Message, Observation, Task, Tool
 
 SIZES = {
-    "1M": ({}, 64),
-    "5M": ({"layers": 6, "hidden": 256, "heads": 8, "intermediate": 768}, 64),
-    "50M": ({"layers": 10, "hidden": 640, "heads": 10, "head_dim": 64, "intermediate": 1920}, 16),
+    "1M": ({}, 64, 10),
+    "5M": ({"layers": 6, "hidden": 256, "heads": 8, "intermediate": 768}, 64, 5),
+    "50M": ({"layers": 10, "hidden": 640, "heads": 10, "head_dim": 64, "intermediate": 1920}, 16, 3),
 }
-"""Name -> shape of the model, and how many episodes are played at once."""
-TURNS, MEAN_TOKENS, WORDS = 10, 30, 25
+"""Name -> shape of the model, how many episodes are played at once, and their turns: minutes on a small machine."""
+MEAN_TOKENS, WORDS = 30, 25
 
 
 class Talk:
-    """Ten turns, each answered with a text of 25 words."""
+    """So many turns, each answered with a text of 25 words."""
+
+    def __init__(self, turns: int) -> None:
+        self.turns = turns
 
     def episode(self, task: Task, seed: int) -> Talking:
-        return Talking(task)
+        return Talking(task, self.turns)
 
 
 class Talking:
-    def __init__(self, task: Task) -> None:
-        self.task, self.turn = task, 0
+    def __init__(self, task: Task, turns: int) -> None:
+        self.task, self.turn, self.turns = task, 0, turns
         self.tools: list[Tool] = []
 
     def start(self) -> list[Message]:
@@ -47,7 +50,7 @@ class Talking:
     def step(self, action: Message) -> Observation:
         self.turn += 1
         return Observation(
-            [{"role": "user", "content": f"{self.task.id} {self.turn} " * WORDS}], done=self.turn == TURNS
+            [{"role": "user", "content": f"{self.task.id} {self.turn} " * WORDS}], done=self.turn == self.turns
         )
 
     def close(self) -> None:
@@ -63,33 +66,27 @@ def measure(size: str, repetitions: int, vllm: dict) -> dict:
     from agenttrain.policy.vllm import Vllm
 
     torch.set_num_threads(1)
-    shape, episodes = SIZES[size]
+    shape, episodes, turns = SIZES[size]
     loaded = Tiny(**shape).load()
     loaded.chat.stop_ids = frozenset(range(5, 2048, MEAN_TOKENS))
     tasks = [Task(f"{n:03}", [{"role": "user", "content": f"Task {n} " * WORDS}]) for n in range(episodes)]
     policies = {"local": Local(context=2048), "vllm": Vllm(context=2048, extra=vllm)}
-    limits = Limits(max_tokens=12 * MEAN_TOKENS, max_turns=TURNS, malformed=TURNS + 1, concurrency=episodes)
-    rates, started, tokens = {name: [] for name in policies}, {}, 0
+    limits = Limits(max_tokens=12 * MEAN_TOKENS, max_turns=turns, malformed=turns + 1, concurrency=episodes)
+    rates, started = {name: [] for name in policies}, {}
     for name, policy in policies.items():
         began = time.perf_counter()
         policy.attach(loaded.model, loaded.chat)
-        list(rollout(attempts(tasks[:2], 1), Talk(), policy, limits))
+        list(rollout(attempts(tasks[:2], 1), Talk(turns), policy, limits))
         started[name] = time.perf_counter() - began
     for seed in range(repetitions):
         for name, policy in policies.items():
             began = time.perf_counter()
-            ended = list(rollout(attempts(tasks, 1, seed), Talk(), policy, limits))
+            ended = list(rollout(attempts(tasks, 1, seed), Talk(turns), policy, limits))
             seconds = time.perf_counter() - began
             tokens = sum(len(turn.action.token_ids) for trajectory in ended for turn in trajectory.turns)
             rates[name].append(tokens / seconds)
     weights = sum(weight.numel() for weight in loaded.model.parameters())
-    return {
-        "weights": weights,
-        "episodes": episodes,
-        "rates": rates,
-        "started": started,
-        "drift": policies["vllm"].drift,
-    }
+    return {"weights": weights, "work": f"{episodes} x {turns}", "rates": rates, "started": started}
 
 
 def shown(values: list[float]) -> str:
@@ -107,7 +104,7 @@ def main() -> None:
         print(json.dumps(measure(given.sizes[0], given.repetitions, given.vllm)))
         return
     print(f"vLLM with {json.dumps(given.vllm)}\n")
-    print("| weights | episodes at once | local, tokens/s | vllm, tokens/s | vllm / local | start, s: local, vllm |")
+    print("| weights | episodes x turns | local, tokens/s | vllm, tokens/s | vllm / local | start, s: local, vllm |")
     print("| --- | --- | --- | --- | --- | --- |")
     for size in given.sizes:
         # One engine of vLLM for each process.
@@ -124,7 +121,7 @@ def main() -> None:
         rates, started = found["rates"], found["started"]
         ratio = statistics.median(b / a for a, b in zip(rates["local"], rates["vllm"], strict=True))
         print(
-            f"| {found['weights'] / 1e6:.1f} M | {found['episodes']} | {shown(rates['local'])} "
+            f"| {found['weights'] / 1e6:.1f} M | {found['work']} | {shown(rates['local'])} "
             f"| {shown(rates['vllm'])} | {ratio:.2f} | {started['local']:.1f}, {started['vllm']:.1f} |",
             flush=True,
         )
