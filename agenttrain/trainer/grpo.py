@@ -18,6 +18,7 @@ from agenttrain.trainer import checkpoints
 from agenttrain.trainer.arguments import trl_arguments
 from agenttrain.trainer.drift import OldLogprobs
 from agenttrain.trainer.episodes import Flow, check_tasks, schedule
+from agenttrain.trainer.tokens import Weighting
 from agenttrain.types import Credit, Environment, Policy, Task, Trajectory
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Grpo:
     weight_decay: NonNegative = 0.0
     max_grad_norm: NonNegative = 1.0
     loss_type: Literal["grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
+    weighting: Weighting = "token"
     importance_sampling_level: Literal["token", "sequence"] = "token"
     epsilon: NonNegative = 0.2
     epsilon_high: NonNegative | None = None
@@ -210,6 +212,7 @@ class Grpo:
                 callbacks=[watch, Seal()],
                 old_logprobs=self.old_logprobs,
                 importance_cap=self.importance_cap,
+                weighting=self.weighting,
             )
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save(out / "model")

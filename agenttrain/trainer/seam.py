@@ -28,7 +28,7 @@ from agenttrain.trainer.batches import Rows, by_length
 from agenttrain.trainer.drift import AGREE, OldLogprobs, drift, verdict, weights
 from agenttrain.trainer.episodes import Flow, check_episodes, figures, light
 from agenttrain.trainer.head import score_labelled_only
-from agenttrain.trainer.tokens import IGNORED, Tokens, label_trajectory, numbers, widen
+from agenttrain.trainer.tokens import IGNORED, Tokens, Weighting, label_trajectory, numbers, widen
 from agenttrain.types import FAILED_BY_US, Advantage, Trajectory
 
 NO_SIGNAL = 5
@@ -56,11 +56,13 @@ class FlowTrainer(GRPOTrainer):
         callbacks: list[TrainerCallback] | None = None,
         old_logprobs: OldLogprobs = "auto",
         importance_cap: float | None = 2.0,
+        weighting: Weighting = "token",
     ) -> None:
         """`plan` has the numbers of each step's tasks; `keep` receives each of this process's episodes, scored and with
         its advantages in `meta`."""
         self.flow, self.chat, self._keep = flow, loaded.chat, keep
         self._old, self._cap = old_logprobs, importance_cap
+        self._weighting: Weighting = weighting
         self._inputs: list[dict[str, Any]] = []
         self._episodes: list[Trajectory] = []
         self._tokens: list[Tokens] = []
@@ -267,7 +269,7 @@ class FlowTrainer(GRPOTrainer):
 
     def _padded(self, advantages: Sequence[Sequence[Advantage]]) -> torch.Tensor:
         rows = [
-            torch.tensor(widen(per_turn, tokens)[_opening(tokens) :])
+            torch.tensor(widen(per_turn, tokens, self._weighting)[_opening(tokens) :])
             for per_turn, tokens in zip(advantages, self._tokens, strict=True)
         ]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)

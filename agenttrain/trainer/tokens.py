@@ -5,6 +5,7 @@ A sequence is always `open + reply + extend + reply + ... + reply`; loss falls o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, repeat
@@ -21,6 +22,9 @@ IGNORED = -100
 
 Overlong = Literal["turn", "cut"]
 """Of a record longer than `max_length`, `turn` keeps the turns that fit whole, `cut` every token that fits."""
+
+Weighting = Literal["token", "turn"]
+"""A turn's say in the loss: its number of tokens, so that a long one counts more, or the same for all of an episode."""
 
 
 @dataclass
@@ -66,13 +70,25 @@ def label_trajectory(trajectory: Trajectory) -> Tokens:
     return _fit(tokens, max_length=None, overlong="turn")
 
 
-def widen(advantages: Sequence[Advantage], tokens: Tokens) -> list[float]:
+def widen(advantages: Sequence[Advantage], tokens: Tokens, weighting: Weighting = "token") -> list[float]:
     """One advantage per turn -> one per token: the turn's own on what was sampled in it, 0 on the rest.
 
-    Of a turn with an advantage for each token, the n-th stands on its n-th sampled one.
+    Of a turn with an advantage for each token, the n-th stands on its n-th sampled one. Weighted by `turn`, the tokens
+    of a turn share equally in one n-th of the episode's sampled tokens, n being its turns: their number stays the
+    episode's weight, and the shortest turn has as much of it as the longest.
+
+    Raises:
+        UserError: a turn has advantages for another number of tokens than it sampled.
     """
+    sampled = Counter(turn for turn in tokens.turn if turn >= 0)
+    for turn, count in sampled.items():
+        given = advantages[turn]
+        if not isinstance(given, float | int) and len(given) != count:
+            raise UserError(f"credit= gave {len(given)} advantages for the {count} tokens sampled in turn {turn}.")
+    mean = sampled.total() / max(len(sampled), 1)
+    weight = {turn: mean / count if weighting == "turn" else 1.0 for turn, count in sampled.items()}
     of_turn = [repeat(a) if isinstance(a, float | int) else iter(a) for a in advantages]
-    return [float(next(of_turn[turn])) if turn >= 0 else 0.0 for turn in tokens.turn]
+    return [weight[turn] * next(of_turn[turn]) if turn >= 0 else 0.0 for turn in tokens.turn]
 
 
 def numbers(advantage: Advantage) -> Sequence[float]:

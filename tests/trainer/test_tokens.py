@@ -2,8 +2,9 @@
 
 import pytest
 
+from agenttrain.errors import UserError
 from agenttrain.model.tiny import Tiny
-from agenttrain.trainer.tokens import IGNORED, label_example
+from agenttrain.trainer.tokens import IGNORED, Tokens, label_example, widen
 
 from .records import call, episode, recorded
 
@@ -66,3 +67,28 @@ def test_an_overlong_record_keeps_whole_turns_or_what_fits(chat):
     assert cut.lost == 1
     assert label_example(example, chat, len(whole.ids)).lost == 0
     assert label_example(example, chat, first_ends).ids == whole.ids[:first_ends]
+
+
+TWO_TURNS = Tokens([0] * 7, [0] * 7, [-1, 0, 0, -1, 1, 1, 1])
+
+
+def test_an_advantage_stands_on_every_sampled_token_of_its_turn_and_on_no_other():
+    assert widen([2.0, -1.0], TWO_TURNS) == [0, 2, 2, 0, -1, -1, -1]
+
+
+def test_a_turn_may_have_an_advantage_for_each_token():
+    assert widen([2.0, [1.0, 0.5, 0.25]], TWO_TURNS) == [0, 2, 2, 0, 1, 0.5, 0.25]
+    with pytest.raises(UserError, match="gave 2 advantages for the 3 tokens sampled in turn 1"):
+        widen([2.0, [1.0, 0.5]], TWO_TURNS)
+
+
+def test_weighted_by_turn_a_long_turn_counts_as_much_as_a_short_one():
+    wide = widen([2.0, 2.0], TWO_TURNS, "turn")
+    assert sum(wide[1:3]) == pytest.approx(sum(wide[4:]))
+    assert sum(wide) == pytest.approx(sum(widen([2.0, 2.0], TWO_TURNS)))
+    assert wide == pytest.approx([0, 2.5, 2.5, 0, 5 / 3, 5 / 3, 5 / 3])
+    assert widen([2.0], Tokens([0] * 3, [0] * 3, [-1, 0, 0]), "turn") == [0, 2, 2], "one turn has nothing to share"
+
+
+def test_an_episode_without_a_sampled_token_has_no_weight_to_share():
+    assert widen([], Tokens([0, 0], [IGNORED] * 2, [-1, -1]), "turn") == [0, 0]
