@@ -9,7 +9,7 @@ from collections.abc import Sequence
 ITEMS = ("key", "net", "nail", "glue", "cloth", "wool", "iron", "brick")
 """What can be used in a room. Each is one token of the tiny tokenizer."""
 
-FOG = "In fog."
+FOG = "in fog"
 
 
 def ways(room: str, items: Sequence[str], seed: int) -> list[str]:
@@ -24,10 +24,10 @@ def name_room(corridor: str, number: int) -> str:
 
 def tell(room: str) -> str:
     """What is seen there."""
-    return f"In {room}."
+    return f"in {room}"
 
 
 def read_place(text: str) -> str:
     """The room that a text ends in, or nothing where it ends in fog or elsewhere: the inverse of `tell`."""
-    found = re.search(r"In ([a-z]+\d+)\.$", text)
+    found = re.search(r"in ([a-z]+\d+)$", text)
     return found[1] if found else ""

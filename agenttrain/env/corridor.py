@@ -72,8 +72,7 @@ class CorridorEpisode:
 
     @property
     def tools(self) -> list[Tool]:
-        items = sorted(self.ways[0])
-        return [tool("use", "Use an item.", item={"type": "string", "enum": items})]
+        return [tool("use", "Use an item.", item={"type": "string", "enum": self.task.data["items"]})]
 
     @property
     def state(self) -> str:
@@ -83,8 +82,7 @@ class CorridorEpisode:
         return f"{room}, fog {self.fog}" if self.fog else room
 
     def start(self) -> list[Message]:
-        *before, last = self.task.messages
-        return [*before, last | {"content": f"{last['content']} {self._view()}"}]
+        return [*self.task.messages, {"role": "user", "content": self._view()}]
 
     def step(self, action: Message) -> Observation:
         state, call = self.state, read_call(action, self.tools)
@@ -105,7 +103,7 @@ class CorridorEpisode:
 
     def _view(self) -> str:
         if self.room == len(self.ways):
-            return "The end."
+            return "the end"
         return FOG if self.fog else tell(self.state)
 
     def _use(self, item: str) -> dict[str, Any]:

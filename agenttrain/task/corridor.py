@@ -11,7 +11,7 @@ from agenttrain.errors import UserError
 from agenttrain.ranges import Count, Whole
 from agenttrain.types import Message, Task
 
-SYSTEM = "Reach the end of the corridor. Use one item in each room."
+SYSTEM = "Reach the end."
 
 
 class Corridor:
@@ -44,13 +44,12 @@ class Corridor:
 
     def __iter__(self) -> Iterator[Task]:
         items = ITEMS[: self.items]
-        user = f"Items: {', '.join(items)}."
-        opening: list[Message] = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": user}]
         for number in range(self.split == "heldout", 2 * self.n, 2):
             corridor = name_corridor(number)
             rooms = [ways(name_room(corridor, room), items, self.seed) for room in range(self.rooms)]
             ident = f"corridor/{self.seed}/{self.rooms}x{self.items}/{corridor}"
-            yield Task(ident, opening, data={"corridor": corridor, "ways": rooms})
+            opening: list[Message] = [{"role": "system", "content": SYSTEM}]
+            yield Task(ident, opening, data={"corridor": corridor, "items": list(items), "ways": rooms})
 
 
 def name_corridor(number: int) -> str:

@@ -11,8 +11,7 @@ ON, BACK, FIRST, STAY = ITEMS = ("key", "net", "nail", "glue")
 
 
 def task(rooms=3):
-    messages = [{"role": "user", "content": "Items: key, net, nail, glue."}]
-    return Task("t", messages, data={"corridor": "d", "ways": [list(ITEMS)] * rooms})
+    return Task("t", [], data={"corridor": "d", "items": list(ITEMS), "ways": [list(ITEMS)] * rooms})
 
 
 def use(item):
@@ -33,9 +32,9 @@ def test_the_right_items_lead_to_the_end():
     episode = env.episode(task(), seed=0)
     assert isinstance(env, Environment)
     assert isinstance(episode, Episode)
-    assert episode.start() == [{"role": "user", "content": "Items: key, net, nail, glue. In d1."}]
+    assert episode.start() == [{"role": "user", "content": "in d1"}]
     steps = [episode.step(use(ON)) for _ in range(3)]
-    assert told(steps) == ["In d2.", "In d3.", "The end."]
+    assert told(steps) == ["in d2", "in d3", "the end"]
     assert [step.reward for step in steps] == [0, 0, 1]
     assert [step.done for step in steps] == [False, False, True]
     assert steps[0].feedback == {"moved": "on", "right": True, "steps_left": 5}
@@ -44,7 +43,7 @@ def test_the_right_items_lead_to_the_end():
 
 def test_in_loops_the_wrong_items_lead_back_to_the_start_and_nowhere():
     steps = play("loops", BACK, ON, STAY, ON, BACK, ON, FIRST)
-    assert told(steps) == ["In d1.", "In d2.", "In d2.", "In d3.", "In d2.", "In d3.", "In d1."]
+    assert told(steps) == ["in d1", "in d2", "in d2", "in d3", "in d2", "in d3", "in d1"]
     assert [step.feedback["moved"] for step in steps] == ["back", "on", "stay", "on", "back", "on", "first"]
     assert [step.feedback["right"] for step in steps] == [False, True, False, True, False, True, False]
     states = [step.state for step in steps]
@@ -53,20 +52,20 @@ def test_in_loops_the_wrong_items_lead_back_to_the_start_and_nowhere():
 
 @pytest.mark.parametrize("wrong", [BACK, FIRST, STAY])
 def test_a_fog_is_avoided_by_the_right_item_and_entered_by_any_other(wrong):
-    assert told(play("fog", ON, ON, ON)) == ["In d2.", "In d3.", "The end."]
+    assert told(play("fog", ON, ON, ON)) == ["in d2", "in d3", "the end"]
     steps = play("fog", wrong, ON, wrong, wrong)
-    assert told(steps) == ["In fog.", "In fog.", "In d2.", "In fog."]
+    assert told(steps) == ["in fog", "in fog", "in d2", "in fog"]
     assert [step.state for step in steps] == ["d1", "d1, fog 2", "d1, fog 1", "d2"]
     assert [step.feedback.get("right") for step in steps] == [False, None, None, False]
 
 
 def test_the_last_fog_ends_at_the_end():
-    assert told(play("fog", ON, ON, STAY, ON, ON))[-1] == "The end."
+    assert told(play("fog", ON, ON, STAY, ON, ON))[-1] == "the end"
 
 
 def test_a_fog_to_be_crossed_lies_behind_the_right_item_and_wrong_ones_lead_nowhere():
     steps = play("crossing", BACK, FIRST, STAY, ON, STAY, BACK)
-    assert told(steps) == ["In d1."] * 3 + ["In fog."] * 2 + ["In d2."]
+    assert told(steps) == ["in d1"] * 3 + ["in fog"] * 2 + ["in d2"]
 
 
 def test_what_is_done_in_fog_does_not_matter():
@@ -111,7 +110,7 @@ def test_a_malformed_call_is_answered_costs_a_step_and_changes_nothing(action):
     step = episode.step(action)
     assert step.feedback["invalid_call"]
     assert step.feedback["steps_left"] == 11
-    assert step.messages[0]["content"].endswith(" In d1.")
+    assert step.messages[0]["content"].endswith(" in d1")
 
 
 def test_a_foreign_task_or_an_impossible_setting_is_told():

@@ -35,6 +35,15 @@ def test_errors_cost_success():
     assert rate(1) < 0.05
 
 
+def test_it_knows_every_second_room_and_uses_random_items_in_the_others():
+    right: dict[int, list[bool]] = {}
+    for trajectory in play(CorridorExpert(knows=0.5), slack=6, per_task=8):
+        for turn in trajectory.turns:
+            right.setdefault(int(turn.observation.state[1:]), []).append(turn.observation.feedback["right"])
+    assert all(all(right[number]) for number in (2, 4, 6, 8))
+    assert all(sum(right[number]) < 0.5 * len(right[number]) for number in (1, 3, 5, 7))
+
+
 def test_in_fog_it_uses_any_item():
     turns = [turn for trajectory in play(CorridorExpert(), "crossing", per_task=3) for turn in trajectory.turns]
     foggy = [turn for turn in turns if "right" not in turn.observation.feedback]
@@ -45,14 +54,16 @@ def test_in_fog_it_uses_any_item():
 
 def test_it_finds_the_room_behind_an_answer_to_a_malformed_call():
     task = next(iter(CorridorTasks()))
-    conversation = Conversation("c", [*task.messages, {"role": "tool", "content": "In a3."}], [], 0)
+    tools = Corridor().episode(task, 0).tools
+    conversation = Conversation("c", [*task.messages, {"role": "tool", "content": "in a3"}], tools, 0)
     expected = CorridorExpert().act(conversation)
-    conversation.messages[-1] = {"role": "tool", "content": "use: missing argument 'item'. In a3."}
+    conversation.messages[-1] = {"role": "tool", "content": "use: missing argument 'item'. in a3"}
     assert CorridorExpert().act(conversation) == expected
 
 
-def test_a_foreign_task_or_no_probability_is_told():
+def test_a_foreign_task_or_an_impossible_share_is_told():
     with pytest.raises(UserError, match="task=corridor"):
         CorridorExpert().act(Conversation("c", [{"role": "user", "content": "Who wrote it?"}], [], 0))
-    with pytest.raises(UserError, match="probability"):
-        CorridorExpert(error=1.5)
+    for wrong in ({"error": 1.5}, {"knows": -0.1}):
+        with pytest.raises(UserError, match="from 0 to 1"):
+            CorridorExpert(**wrong)

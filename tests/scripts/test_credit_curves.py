@@ -1,0 +1,113 @@
+import json
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from agenttrain.config.compose import compose
+from agenttrain.types import Action, Observation, Task, Trajectory, Turn
+
+SCRIPTS = Path(__file__).parent.parent.parent / "scripts"
+
+
+def load(path):
+    spec = spec_from_file_location(path.stem, path)
+    module = module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+curves = load(SCRIPTS / "credit_curves.py")
+
+
+@pytest.mark.parametrize("arm", curves.ARMS)
+def test_every_strategy_composes_on_a_corridor(arm):
+    compose("rl", ["conf=corridor", *curves.TESTBEDS["loops"].env, *curves.ARMS[arm]], curves.CONTROLS)
+
+
+@pytest.mark.parametrize("testbed", curves.TESTBEDS)
+def test_every_testbed_composes_and_compares_arms_that_exist(testbed):
+    bed = curves.TESTBEDS[testbed]
+    compose("rl", ["conf=corridor", *bed.env], curves.CONTROLS)
+    assert set(bed.arms) <= set(curves.ARMS)
+    assert {arm for pair in bed.pairs for arm in pair} <= set(bed.arms)
+    assert bed.arms[0] in curves.SHORT.arms & curves.FULL.arms
+
+
+def test_success_is_over_environment_steps_and_not_over_steps_of_training():
+    curve = [(30.0, 0.0), (10.0, 1.0)]
+    assert curves.success(curve, 0, 40) == 0.25
+    assert curves.success(curve, 20, 40) == 0.5
+    assert curves.success(curve, 0, 35) == pytest.approx(5 / 35)
+
+
+def test_an_interval_is_student_s():
+    assert curves.interval([0.1, 0.2, 0.3]) == "+0.200 (-0.048 to +0.448)"  # 4.303 * 0.1 / sqrt(3)
+
+
+def run(folder, arm, rate, seed, successes, turns=10.0):
+    folder = folder / f"{arm}-{rate}-{seed}"
+    folder.mkdir()
+    rows = [{"step": n, "turns": turns, "success": s} for n, s in enumerate(successes)]
+    (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, [*rows, {"train_runtime": 1.0}])))
+    return curves.Run("luck", arm, rate, seed, folder)
+
+
+def test_the_learning_rate_is_the_best_over_all_tuning_seeds(tmp_path):
+    tried = [(0.1, 0, [0.9, 0.9]), (0.1, 1, [0.0, 0.0]), (0.2, 0, [0.5, 0.5]), (0.2, 1, [0.5, 0.5])]
+    assert curves.best_rate([run(tmp_path, "grpo", *settings) for settings in tried]) == 0.2
+
+
+def test_the_table_pairs_by_seed_and_ends_where_the_shortest_run_does(tmp_path):
+    runs = [run(tmp_path, "grpo", 0.1, seed, [0.1 * seed] * 10) for seed in range(3)]
+    runs += [run(tmp_path, "gigpo", 0.2, seed, [0.1 * seed + 0.2, 1.0], turns=45.0) for seed in range(3)]
+    runs[-1] = run(tmp_path, "gigpo", 0.2, 9, [0.4, 1.0], turns=45.0)
+    text = curves.report(runs)
+    assert "3 seeds; 90 environment steps" in text
+    assert "| gigpo | 0.2 | 0.650 | 1.000 |" in text
+    assert "| gigpo - grpo | +0.550 (+0.426 to +0.674) | 3 of 3 | +0.900 (+0.652 to +1.148) |" in text
+
+
+def test_what_is_complete_is_not_made_again_and_all_else_is(tmp_path, monkeypatch):
+    made = []
+
+    def start(line, **_):
+        out = Path(next(word for word in line if word.startswith("out=")).removeprefix("out="))
+        assert not out.exists()
+        out.mkdir()
+        (out / "report.md").touch()
+        made.append(line)
+        return CompletedProcess(line, 0)
+
+    monkeypatch.setattr(curves.subprocess, "run", start)
+    for words in (("rl", "seed=1"), ("rl", "seed=1"), ("rl", "seed=2"), ("rl", "seed=2")):
+        curves.command(tmp_path / "run", *words)
+    assert len(made) == 2
+    (tmp_path / "run/report.md").unlink()
+    curves.command(tmp_path / "run", "rl", "seed=2")
+    assert len(made) == 3
+
+
+def test_a_command_that_fails_is_told_with_its_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(curves.subprocess, "run", lambda line, **_: CompletedProcess(line, 2))
+    with pytest.raises(SystemExit, match=r"ended with status 2: see .*run\.log"):
+        curves.command(tmp_path / "run", "rl", "seed=1")
+
+
+def test_shuffled_anchors_are_those_of_the_same_task_and_leave_the_batch_as_it_was():
+    shuffled = load(curves.CONTROLS / "shuffled.py").Shuffled
+
+    def attempt(task, states, reward):
+        turns = [Turn(Action({}), Observation([], state=state)) for state in states]
+        return Trajectory(Task(task, []), turns, "done", scores={"r": [0.0] * (len(turns) - 1) + [reward]})
+
+    batch = [attempt("a", "xxy", 1.0), attempt("a", "xyz", 0.0), attempt("b", "uuu", 1.0), attempt("b", "uuu", 0.0)]
+    before = [[turn.observation.state for turn in trajectory.turns] for trajectory in batch]
+    advantages = shuffled(gamma=1.0)(batch)
+    assert [[turn.observation.state for turn in trajectory.turns] for trajectory in batch] == before
+    assert advantages == shuffled(gamma=1.0)(batch)
+    assert [len(row) for row in advantages] == [3, 3, 3, 3]
+    assert advantages[2] == advantages[2][:1] * 3  # where all states are one, shuffling changes nothing
