@@ -247,9 +247,22 @@ Advantage = float | Sequence[float]
 
 @runtime_checkable
 class Credit(Protocol):
-    """Batch of trajectories -> one advantage per turn. Groups are the trajectories of equal `task.id`."""
+    """Batch of trajectories -> one advantage per turn. Groups are the trajectories of equal `task.id`.
+
+    Trajectories that we failed (`FAILED_BY_US`) get 0, and change nobody else's advantage.
+    """
 
     def __call__(self, batch: Sequence[Trajectory]) -> Sequence[Sequence[Advantage]]: ...
+
+
+@runtime_checkable
+class CriticCredit(Credit, Protocol):
+    """Credit that reads a critic's `action.values`, and says what the critic should have said."""
+
+    def targets(self, batch: Sequence[Trajectory]) -> list[list[list[float]]]:
+        """For each trajectory, turn and sampled token what the critic should have said before it; nan where it learns
+        nothing."""
+        ...
 
 
 @runtime_checkable

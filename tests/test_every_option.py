@@ -33,6 +33,8 @@ NOT_RUN = {
     "policy=endpoint": "needs a server: tests/policy/test_endpoint.py starts one",
     "policy=vllm": "few machines have vLLM: slow tests in tests/policy/test_vllm.py play and train with it",
     "model=": "weights from a hub",
+    "credit=gae": "needs a critic: tests/credit/test_gae.py",
+    "credit=agent_r1": "needs a critic: tests/credit/test_agent_r1.py",
 }
 TINY = (
     "model=tiny model.layers=1 model.hidden=32 model.heads=2 model.kv_heads=1 model.head_dim=16 model.intermediate=32"

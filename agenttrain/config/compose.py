@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -75,6 +76,8 @@ def compose(command: str, overrides: list[str], config_dir: Path | None = None, 
     except YAMLError as error:
         raise UserError(" ".join(str(error).split())) from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if held := re.match(r"Could not override '(\w+)@([\w.]+)'", str(error)):
+            raise UserError(f"no '{held[2]}' in {command}: the chosen option of {held[1]} holds no other.") from error
         raise UserError(_first_line(error)) from error
     if config_dir and str(config_dir.resolve()) not in sys.path:
         sys.path.append(str(config_dir.resolve()))

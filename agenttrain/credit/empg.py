@@ -8,10 +8,11 @@ from typing import Literal
 
 import numpy as np
 
+from agenttrain.credit.gae import PerToken
 from agenttrain.credit.groups import Turns, compared
 from agenttrain.errors import UserError
 from agenttrain.ranges import NonNegative
-from agenttrain.types import FAILED_BY_US, Advantage, Credit, Trajectory
+from agenttrain.types import FAILED_BY_US, Advantage, Credit, CriticCredit, Trajectory
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,16 @@ class Empg:
         shift = bonus - means.mean() if self.center and len(means) else bonus
         pairs = zip(given, gain.tolist(), shift.tolist(), strict=True)
         return turns.rows([_modulated(*pair) for pair in pairs], 0.0)
+
+    def targets(self, batch: Sequence[Trajectory]) -> PerToken:
+        """Those of a base with a critic: what is modulated is the policy's credit, not the critic's lesson.
+
+        Raises:
+            UserError: the base has no critic.
+        """
+        if not isinstance(self.base, CriticCredit):
+            raise UserError("credit.base has no critic to train. With algo=ppo take credit.base=gae.")
+        return self.base.targets(batch)
 
     def _scaled(self, entropies: np.ndarray) -> np.ndarray:
         if self.scale == "minmax":

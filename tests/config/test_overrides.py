@@ -18,5 +18,7 @@ def test_an_option_that_holds_another_takes_it_by_its_parameter():
     assert (type(credit).__name__, type(credit.base).__name__, credit.base.gamma) == ("Empg", "Gigpo", 0.5)
     checked = compose("credit-check", ["credit=[empg,grpo]", "credit.empg.base=turn"]).call().keywords["credit"]
     assert type(checked["empg"].base).__name__ == "Turn"
+    with pytest.raises(UserError, match=r"no 'credit\.base' in rl: the chosen option of credit holds no other"):
+        compose("rl", ["model=tiny", "credit=grpo", "credit.base=gigpo"])
     with pytest.raises(UserError, match=r"no option 'gigp' in group credit\. Did you mean gigpo"):
         compose("rl", ["model=tiny", "credit=empg", "credit.base=gigp"])

@@ -63,6 +63,16 @@ def test_ranks_do_not_hang_on_an_extreme_turn():
     assert gains(3.0)[1] == gains(3.0)[2], "equal entropies have equal ranks"
 
 
+def test_the_critic_of_a_base_learns_as_without_it():
+    batch, base = random_batch(0), Gae("token")
+    own, other = (
+        [v for row in found for turn in row for v in turn] for found in (Empg(base).targets(batch), base.targets(batch))
+    )
+    assert np.array_equal(own, other, equal_nan=True)
+    with pytest.raises(UserError, match=r"credit\.base=gae"):
+        Empg(Turn()).targets(batch)
+
+
 def test_a_turn_without_entropies_is_told():
     with pytest.raises(UserError, match="entropies of sampled tokens"):
         Empg(Turn())([episode("a", [1.0])])

@@ -6,6 +6,7 @@ from agenttrain.credit.gigpo import Gigpo
 from agenttrain.credit.groups import Turns, relative
 from agenttrain.credit.grpo import Grpo
 from agenttrain.credit.turn import Turn
+from agenttrain.errors import UserError
 from agenttrain.types import Credit
 
 from .episodes import episode
@@ -44,3 +45,24 @@ def test_statistics_over_turns_count_a_long_trajectory_more():
     turns = Turns([episode("a", [10.0, 0.0]), episode("a", [0.0] * 8)])
     assert relative(turns, turns.rewards, "none", 0.0, "trajectory").tolist() == [5.0] * 2 + [-5.0] * 8
     assert relative(turns, turns.rewards, "none", 0.0, "turn").tolist() == [8.0] * 2 + [-2.0] * 8
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("reward", [float("nan"), float("inf")])
+def test_a_reward_that_is_no_number_is_told_with_its_turn(strategy, reward):
+    batch = [episode("a", [0.0, 1.0]), episode("a", [0.0, reward])]
+    with pytest.raises(UserError, match=f"reward 'r': {reward} in turn 1 of attempt 0 at task 'a'"):
+        strategy(batch)
+    batch[1].stop = "infra_error"
+    assert strategy(batch)[1] == [0.0, 0.0], "of what we failed nothing is read"
+
+
+def test_a_group_that_is_all_alike_gives_exactly_0():
+    batch = [episode("a", [0.1]) for _ in range(3)]
+    assert Grpo(eps=0.0)(batch) == [[0.0]] * 3
+
+
+def test_rewards_are_weighed():
+    batch = [episode("a", [1.0], other=[2.0]), episode("a", [0.0], other=[0.0])]
+    batch[0].weights = {"r": 0.5, "other": 0.25}
+    assert DrGrpo()(batch) == [[0.5], [-0.5]]
