@@ -68,6 +68,8 @@ def complete(command: str, words: list[str], incomplete: str, config_dir: Path |
     elif key in groups:
         opening = "[" if isinstance(groups[key], list) else ""
         values = [opening + option for option in options.options(key, where)]
+    elif "." in key and (held := options.nested(key.partition(".")[0], where).get(key.rpartition(".")[2])):
+        values = options.options(held, where)
     else:
         values = [_plain(keys[key])] if key in keys else []
     return found + [f"{key}={value}" for value in values if f"{key}={value}".startswith(incomplete)]

@@ -401,6 +401,8 @@ def test_completion_knows_groups_options_keys_and_recipes(probe, monkeypatch):
     assert completed("rl credit=gi", monkeypatch) == ["gigpo"]
     assert "[rlvf" in completed("rl reward=", monkeypatch)
     assert completed("rl credit=gigpo credit.gam", monkeypatch) == ["credit.gamma=", "credit.gamma=0.95"]
+    assert {"gigpo", "turn"} <= set(completed("rl credit=empg credit.base=", monkeypatch))
+    assert "credit.base.eps=" in completed("rl credit=empg credit.base.", monkeypatch)
     assert "task.one_hop=" in completed("rl seed=3 task=hopqa task.", monkeypatch)
     assert "slow" in completed(f"rl --config-dir {probe} conf=", monkeypatch)
     assert completed("rl task.split=", monkeypatch) == ["train"]

@@ -116,6 +116,10 @@ def _option_keys(group: str, option: str, where: list[Path]) -> dict[str, Any]:
     for parent in content.get("defaults", []):
         if isinstance(parent, str) and parent != "_self_":
             found |= _option_keys(group, parent, where)
+        for name, held in parent.items() if isinstance(parent, dict) else ():
+            other, _, parameter = name.lstrip("/").partition("@")
+            own = _option_keys(other, held, where)
+            found |= {parameter: held} | {f"{parameter}.{key}": value for key, value in own.items()}
     return found | _plain(content)
 
 

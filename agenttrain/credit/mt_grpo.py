@@ -15,12 +15,12 @@ from agenttrain.types import Trajectory
 
 @dataclass(frozen=True)
 class MtGrpo:
-    """A_t = A_O + alpha A_T(t) before the last turn, A_O at the last; as published, and biased.
+    """A_t = A_O + alpha A_T(t); as published, and biased.
 
-    A_O normalises the outcome over the group, A_T(t) the reward of turn t over the attempts that had a turn after it:
+    A_O normalises the outcome over the group, A_T(t) the reward of turn t over the attempts that reached it:
     (r - mean) / (std + eps), std with n - 1. An attempt of one turn, which saw no result of a tool, has its return
-    normalised over the group's instead. `turn` names the rewards that judge turns, the others are the outcome;
-    where it names none, the last turn's reward is the outcome.
+    normalised over the group's instead. `turn` names the rewards that judge turns, the others are the outcome. Where it
+    names none, the last turn's reward is the outcome, and A_T(t) compares the turns that were not the last.
 
     Since which attempts reach turn t depends on the policy, so does the baseline, and the expected gradient is another
     one than that of the return (`agenttrain credit-check credit=[mt_grpo,turn]` shows it). `credit=turn` is the
@@ -46,8 +46,8 @@ class MtGrpo:
         judged = turns.scores(self.turn) if self.turn else np.where(last, 0.0, turns.rewards)
         outcome = self._whole(turns, turns.rewards - judged)
         if self.form == "turn_number":
-            relative = np.zeros(len(judged))
-            relative[~last] = compared(judged[~last], turns.reached[~last], "std", self.eps)
+            relative, among = np.zeros(len(judged)), ~last | bool(self.turn)
+            relative[among] = compared(judged[among], turns.reached[among], "std", self.eps)
             several = turns.lengths[turns.attempt] > 1
         else:
             first = _first_answered(turns, last)

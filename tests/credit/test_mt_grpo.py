@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
 from agenttrain.credit.mt_grpo import MtGrpo
+from agenttrain.errors import UserError
 
 from .episodes import episode
 
@@ -40,3 +42,22 @@ def test_a_turn_is_compared_with_those_that_had_a_turn_after_it():
     batch = [episode("a", [1.0, 0.0]), episode("a", [0.0, 0.0]), episode("a", [9.0])]
     outcome, turn = z([0, 0, 9]), z([1, 0])
     assert np.allclose([row[0] for row in MtGrpo()(batch)[:2]], outcome[:2] + turn)
+
+
+def test_turn_rewards_can_be_named_and_then_count_for_the_last_turn_too():
+    batch = [episode("a", [0.0, 1.0], tool=[1.0, 0.0]), episode("a", [0.0, 0.0], tool=[0.0, 2.0])]
+    outcome, first, second = z([1, 0]), z([1, 0]), z([0, 2])
+    found = MtGrpo(turn=["tool"])(batch)
+    assert np.allclose(found, np.transpose([outcome + first, outcome + second]))
+    with pytest.raises(UserError, match="a reward 'tol'"):
+        MtGrpo(turn=["tol"])(batch)
+
+
+def test_the_published_code_splits_at_the_first_call_that_was_answered():
+    batch = [episode("a", [0.0, 0.0, 1.0], tool=[0.0, 1.0, 0.0]), episode("a", [0.0, 0.0], tool=[0.0, 0.0])]
+    batch[0].turns[0].observation.feedback["invalid_call"] = "no tool of that name"
+    batch[1].turns[0].observation.feedback["invalid_call"] = "no call"
+    outcome, tool, both = z([1, 0])[0], z([1, 0])[0], z([2, 0])[1]
+    found = MtGrpo(turn=["tool"], form="tool_result")(batch)
+    assert np.allclose(found[0], [outcome + tool, outcome + tool, outcome])
+    assert np.allclose(found[1], [both, both]), "no call was answered"
