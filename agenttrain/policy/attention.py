@@ -29,90 +29,64 @@ class Block:
     page: Page
     tokens: slice
     """Where they stand in the batch."""
-    slots: tuple[torch.Tensor, slice, torch.Tensor]
-    """Where they are written: row of the page, all heads, position."""
+    places: torch.Tensor
+    """Of every token, its row within the page."""
+    positions: torch.Tensor
+    """Of every token, its place within the row."""
     low: int
     high: int
-    """Rows of the page from the first to the last one concerned; what others between compute is thrown away."""
-    places: torch.Tensor | None
-    """The concerned rows, counted from `low`; None if all are."""
-    positions: torch.Tensor
-    """Of one-token blocks the position in every row `low` to `high`; else of every token."""
+    """Rows of the page from the first to the last one concerned."""
     first: int
     reach: int
     """Least and greatest position, the latter plus one."""
     reads: bool
     """True if the tokens are of one row."""
-    masks: dict[int | None, tuple[int, torch.Tensor | None]] = field(default_factory=dict)
+    masks: dict[int | None, tuple[int, torch.Tensor]] = field(default_factory=dict)
 
-    def mask(self, window: int | None, dtype: torch.dtype) -> tuple[int, torch.Tensor | None]:
+    @property
+    def holes(self) -> bool:
+        """True if rows between `low` and `high` have no token here: what they compute is thrown away."""
+        return not self.reads and self.high - self.low > self.tokens.stop - self.tokens.start
+
+    def spread(self, tokens: torch.Tensor) -> torch.Tensor:
+        """From one entry per token to one per row from `low` to `high`, 0 where there is no token."""
+        rows = tokens.new_zeros(self.high - self.low, *tokens.shape[1:])
+        return rows.index_copy_(0, self.places - self.low, tokens)
+
+    def mask(self, window: int | None, dtype: torch.dtype) -> tuple[int, torch.Tensor]:
         """The first key that any query of a layer with this sliding window sees, and what is added to the scores of the
         keys from there on; the same for all such layers, so made once."""
         if window not in self.masks:
             begin = max(0, self.first - window + 1) if window else 0
             keys = torch.arange(begin, self.reach, device=self.positions.device)
-            hidden = keys > self.positions[:, None]
+            positions = (self.spread(self.positions) if self.holes else self.positions)[:, None]
+            hidden = keys > positions
             if window:
-                hidden |= keys <= self.positions[:, None] - window
+                hidden |= keys <= positions - window
             mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
             self.masks[window] = begin, mask if self.reads else mask[:, None, None]
         return self.masks[window]
 
 
-def blocks(decoding: Sequence[Row], reading: Sequence[tuple[Row, int]], device: torch.device) -> list[Block]:
-    """The blocks of a batch: one token for each of `decoding` (sorted by page and place), then the pieces `reading`."""
+def blocks(pieces: Sequence[tuple[Row, int]], positions: torch.Tensor, places: torch.Tensor) -> list[Block]:
+    """The blocks of a batch: rows with the number of their new tokens, single ones first and sorted by page and place;
+    `positions` and `places` are those of all tokens."""
     made: list[Block] = []
-    start = 0
-    while start < len(decoding):
-        page = decoding[start].page
-        stop = start + 1
-        while stop < len(decoding) and decoding[stop].page is page:
-            stop += 1
-        made.append(_decoding(page, decoding[start:stop], start, device))
-        start = stop
-    for row, count in reading:
-        positions = torch.arange(row.length, row.length + count, device=device)
-        place = torch.full_like(positions, row.place)
-        made.append(
-            Block(
-                row.page,
-                slice(start, start + count),
-                (place, slice(None), positions),
-                row.place,
-                row.place + 1,
-                None,
-                positions,
-                row.length,
-                row.length + count,
-                reads=True,
-            )
-        )
-        start += count
+    begin = number = 0
+    while number < len(pieces):
+        row, count = pieces[number]
+        group = [row]
+        while count == 1 and number + len(group) < len(pieces):
+            other, more = pieces[number + len(group)]
+            if more > 1 or other.page is not row.page:
+                break
+            group.append(other)
+        tokens = slice(begin, begin + count * len(group))
+        bounds = row.place, group[-1].place + 1
+        reach = min(row.length for row in group), max(row.length for row in group) + count
+        made.append(Block(row.page, tokens, places[tokens], positions[tokens], *bounds, *reach, reads=count > 1))
+        begin, number = tokens.stop, number + len(group)
     return made
-
-
-def _decoding(page: Page, rows: Sequence[Row], start: int, device: torch.device) -> Block:
-    low, high = rows[0].place, rows[-1].place + 1
-    places = [row.place - low for row in rows]
-    lengths = [0] * (high - low)
-    for place, row in zip(places, rows, strict=True):
-        lengths[place] = row.length
-    return Block(
-        page,
-        slice(start, start + len(rows)),
-        (
-            torch.tensor([row.place for row in rows], device=device),
-            slice(None),
-            torch.tensor([row.length for row in rows], device=device),
-        ),
-        low,
-        high,
-        None if len(rows) == high - low else torch.tensor(places, device=device),
-        torch.tensor(lengths, device=device),
-        min(row.length for row in rows),
-        max(row.length for row in rows) + 1,
-        reads=False,
-    )
 
 
 def attend(
@@ -140,20 +114,18 @@ def attend(
     results = []
     for block in batch:
         k, v = block.page.rows[layer]
-        k[block.slots], v[block.slots] = keys[block.tokens], values[block.tokens]
+        k[block.places, :, block.positions] = keys[block.tokens]
+        v[block.places, :, block.positions] = values[block.tokens]
         begin, mask = block.mask(sliding_window, dtype)
         k, v = (rows[block.low : block.high, :, begin : block.reach] for rows in (k, v))
         q = queries[block.tokens]
         if block.reads:
-            q = q.transpose(0, 1)[None]
-            result = _weigh(q, k, v, mask, scaling, softcap)[0].transpose(0, 1)
+            result = _weigh(q.transpose(0, 1)[None], k, v, mask, scaling, softcap)[0].transpose(0, 1)
         else:
             q = q.unflatten(1, (heads, -1))
-            if block.places is not None:
-                q = q.new_zeros(block.high - block.low, *q.shape[1:]).index_copy_(0, block.places, q)
-            result = _weigh(q, k, v, mask, scaling, softcap).flatten(1, 2)
-            if block.places is not None:
-                result = result[block.places]
+            result = _weigh(block.spread(q) if block.holes else q, k, v, mask, scaling, softcap).flatten(1, 2)
+            if block.holes:
+                result = result[block.places - block.low]
         results.append(result)
     return torch.cat(results)[None], None
 
@@ -190,11 +162,11 @@ AttentionInterface.register(PROBE, probe)
 
 
 def _weigh(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, scaling: float, softcap: float | None
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor, scaling: float, softcap: float | None
 ) -> torch.Tensor:
     groups = q.shape[1] // k.shape[1]
     if softcap is None:
         return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling, enable_gqa=groups > 1)
     k, v = (x.repeat_interleave(groups, 1) for x in (k, v)) if groups > 1 else (k, v)
     scores = softcap * torch.tanh(q @ k.transpose(2, 3) * (scaling / softcap))
-    return (scores if mask is None else scores + mask).float().softmax(-1).to(v.dtype) @ v
+    return (scores + mask).float().softmax(-1).to(v.dtype) @ v

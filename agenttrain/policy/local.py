@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class Local:
         cache_gb: memory for keys and values, in GiB; None is half of what is free. See `agenttrain.policy.seats` for
             what happens when it is full.
         chunk: tokens of prompts and observations read in one forward pass, beside those who decode.
+        dtype: type that float32 weights are cast to while the model acts; None acts with the weights themselves.
     """
 
     def __init__(
@@ -45,11 +46,12 @@ class Local:
         context: Count = 4096,
         cache_gb: Positive | None = None,
         chunk: Count = 1024,
+        dtype: Literal["bfloat16"] | None = None,
     ) -> None:
         if temperature < 0 or not 0 < top_p <= 1:
             raise UserError(f"policy: temperature must be >= 0 and 0 < top_p <= 1, got {temperature} and {top_p}.")
         self.temperature, self.top_p, self.slots, self.context = temperature, top_p, slots, context
-        self.cache_gb, self.chunk = cache_gb, chunk
+        self.cache_gb, self.chunk, self.dtype = cache_gb, chunk, dtype
         self.name = "local"
         self.speakers: dict[Conversation, Speaker] = {}
         self.served = 0
@@ -57,9 +59,11 @@ class Local:
 
     def attach(self, model: Any, chat: Chat, name: str = "local") -> None:
         """Serve this model, live: its weights are read at every step."""
+        import torch
+
         from agenttrain.policy.engine import Engine
 
-        self.engine = Engine(model, self.context, self.cache_gb)
+        self.engine = Engine(model, self.context, self.cache_gb, getattr(torch, self.dtype) if self.dtype else None)
         self.seats = Seats(self.engine, self.slots)
         self.chat, self.name = chat, name
 
@@ -86,16 +90,11 @@ class Local:
     def poll(self, timeout: float) -> list[tuple[Conversation, Action | Exception]]:
         """Step until somebody is done or the time is up: whoever has been answered meanwhile joins the batch."""
         deadline = time.monotonic() + timeout
-        training = self.engine.model.training
-        self.engine.model.eval()
         done: list[Speaker] = []
-        try:
-            while self.seats.acting and not done:
-                done = self._step()
-                if time.monotonic() > deadline:
-                    break
-        finally:
-            self.engine.model.train(training)
+        while self.seats.acting and not done:
+            done = self._step()
+            if time.monotonic() > deadline:
+                break
         return [(speaker.conversation, self._action(speaker)) for speaker in done]
 
     def release(self, conversation: Conversation) -> None:
@@ -149,8 +148,8 @@ class Local:
         )
 
     def _close(self) -> None:
-        """Nobody is left: give the memory to whoever trains now, and say once if it was short."""
-        self.engine.free()
+        """Nobody is left: give memory and model to whoever trains now, and say once if the former was short."""
+        self.engine.close()
         if self.seats.evicted:
             _log.warning(
                 "The cache was full: %d times a conversation gave way, and %d tokens had to be read again. "

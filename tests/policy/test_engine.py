@@ -163,6 +163,24 @@ def test_sampling_under_autocast_and_in_half_precision_stays_near():
         assert 1e-6 < (logits.float().log_softmax(-1) - plain).abs().max() < 0.05
 
 
+def test_weights_are_cast_while_it_acts_and_are_their_own_again_after():
+    net = model(CONFIGS["gemma3"], tie_word_embeddings=True, initializer_range=0.1)
+    own = dict(net.named_parameters())
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    served = Engine(net, 128, 1.0, torch.bfloat16)
+    text = list(range(60))
+    for _ in range(2):
+        with torch.no_grad():
+            plain = net(torch.tensor([text])).logits[0, -1].log_softmax(-1)
+        logits = say(served, served.cache.seat(60), text)[0]
+        assert {parameter.dtype for parameter in net.parameters()} == {torch.bfloat16}
+        assert 1e-6 < (logits.float().log_softmax(-1) - plain).abs().max() < 0.05
+        served.close()
+        assert dict(net.named_parameters()) == own
+        net(torch.tensor([text]), labels=torch.tensor([text])).loss.backward()
+        optimizer.step()  # the next round acts with what was learned
+
+
 def test_memory_is_bounded_follows_the_tokens_and_is_given_back():
     served = engine(model(CONFIGS["llama"]), context=512, cache_gb=0.05)
     cache = served.cache
@@ -178,7 +196,7 @@ def test_memory_is_bounded_follows_the_tokens_and_is_given_back():
         cache.drop(row)
     assert cache.grow(rows[0], 500)
     assert cache.seat(300)
-    served.free()
+    served.close()
     assert served.cache.allocated == 0
 
 
