@@ -66,3 +66,10 @@ def test_rewards_are_weighed():
     batch = [episode("a", [1.0], other=[2.0]), episode("a", [0.0], other=[0.0])]
     batch[0].weights = {"r": 0.5, "other": 0.25}
     assert DrGrpo()(batch) == [[0.5], [-0.5]]
+
+
+def test_a_row_of_scores_that_does_not_fit_its_turns_is_told():
+    batch = [episode("a", [0.0, 1.0]), episode("a", [0.0])]
+    batch[1].scores["r"] = [0.0, 0.0]
+    with pytest.raises(UserError, match="reward 'r': 2 for the 1 turns of attempt 0 at task 'a'"):
+        Grpo()(batch)

@@ -1,6 +1,7 @@
 """What holds of every strategy, whatever the batch: tried on random ones."""
 
 import random
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from agenttrain.credit.dr_grpo import DrGrpo
 from agenttrain.credit.gigpo import Gigpo
 from agenttrain.credit.grpo import Grpo
 from agenttrain.credit.rloo import Rloo
+from agenttrain.credit.turn import Turn
 from agenttrain.types import FAILED_BY_US
 
 from .episodes import random_batch
@@ -83,3 +85,25 @@ def test_gigpo_without_its_step_term_is_grpo(seed):
     batch = random_batch(seed)
     for own, other in zip(Gigpo(omega=0.0, eps=1e-4)(batch), Grpo()(batch), strict=True):
         assert np.allclose(own, other)
+
+
+@pytest.mark.parametrize("norm", ["std", "none", "loo"])
+def test_the_step_term_sums_to_zero_in_every_state(norm):
+    batch = random_batch(15)
+    step = [np.subtract(*rows) for rows in zip(*(Gigpo(norm=norm, omega=o)(batch) for o in (1.0, 0.0)), strict=True)]
+    sums = defaultdict(float)
+    for row, trajectory in zip(step, batch, strict=True):
+        for number, turn in zip(row, trajectory.turns, strict=True):
+            sums[trajectory.task.id, turn.observation.state] += number
+    assert len(sums) > 5
+    assert np.allclose(list(sums.values()), 0.0)
+
+
+def test_turns_returns_against_the_others_sum_to_zero_if_absent_turns_are_counted():
+    batch = [t for t in random_batch(16, tasks=1) if t.stop == "done"]
+    advantages, returns = Turn()(batch), [np.cumsum(t.turn_rewards[::-1])[::-1] for t in batch]
+    for number in range(max(map(len, advantages))):
+        here = [row[number] for row in advantages if len(row) > number]
+        total = sum(row[number] for row in returns if len(row) > number)
+        absent = len(batch) - len(here)
+        assert sum(here) - absent * total / (len(batch) - 1) == pytest.approx(0.0, abs=1e-9)
