@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -49,10 +50,13 @@ class Empg:
         gain = np.exp(-self.k * entropy)
         gain /= gain.mean() if len(gain) else 1.0
         bonus = self.zeta * self._bonus(turns, entropy)
-        means = np.array([a if isinstance(a, float | int) else sum(a) / max(len(a), 1) for a in given]) * gain + bonus
-        shift = bonus - means.mean() if self.center and len(means) else bonus
-        pairs = zip(given, gain.tolist(), shift.tolist(), strict=True)
-        return turns.rows([_modulated(*pair) for pair in pairs], 0.0)
+        plain = all(isinstance(advantage, float | int) for advantage in given)
+        means = np.array(given if plain else [np.mean(advantage) for advantage in given]) * gain + bonus
+        center = means.mean() if self.center and given else 0.0
+        if plain:
+            return turns.shaped(means - center)
+        rows = zip(given, gain, bonus - center, strict=True)
+        return turns.rows([(np.atleast_1d(row) * scale + shift).tolist() for row, scale, shift in rows], 0.0)
 
     def targets(self, batch: Sequence[Trajectory]) -> PerToken:
         """Those of a base with a critic: what is modulated is the policy's credit, not the critic's lesson.
@@ -61,7 +65,7 @@ class Empg:
             UserError: the base has no critic.
         """
         if not isinstance(self.base, CriticCredit):
-            raise UserError("credit.base has no critic to train. With algo=ppo take credit.base=gae.")
+            raise UserError("credit.base has no critic to train, as credit.base=gae has.")
         return self.base.targets(batch)
 
     def _scaled(self, entropies: np.ndarray) -> np.ndarray:
@@ -89,13 +93,9 @@ def _entropies(turns: Turns) -> np.ndarray:
     rows = [turn.action.entropies for trajectory in turns.played for turn in trajectory.turns]
     if not all(rows):
         raise UserError("credit=empg needs the entropies of sampled tokens, which policy=local keeps.")
-    entropies = np.array([sum(row) / len(row) for row in rows])
+    tokens = np.array([len(row) for row in rows], dtype=np.int64)
+    sums = np.add.reduceat([*chain.from_iterable(rows), 0.0], np.cumsum(tokens) - tokens) if rows else np.zeros(0)
+    entropies = sums / tokens
     if not np.isfinite(entropies).all():
         raise UserError("credit=empg: the entropy of a turn is not a finite number.")
     return entropies
-
-
-def _modulated(advantage: Advantage, gain: float, shift: float) -> Advantage:
-    if isinstance(advantage, float | int):
-        return advantage * gain + shift
-    return [number * gain + shift for number in advantage]
