@@ -72,13 +72,12 @@ class Action:
     """Log-probability of each sampled token under the distribution it was sampled from, in nats."""
     entropies: list[float] = field(default_factory=list)
     """Shannon entropy of that distribution at each sampled token, in nats."""
-    values: list[float] = field(default_factory=list)
-    """A critic's estimate, before each sampled token, of the reward still to come: set by `algo=ppo` while it trains,
-    empty elsewhere."""
     finish: Literal["stop", "length"] = "stop"
     """`length`: cut by the token limit before a stop token."""
     usage: dict[str, int] = field(default_factory=dict)
     """`prompt_tokens` and `completion_tokens` as the policy counts them."""
+    values: list[float] = field(default_factory=list)
+    """A critic's estimate, before each sampled token, of the reward still to come; empty where there is no critic."""
 
     @property
     def sampled(self) -> int:

@@ -185,7 +185,7 @@ def test_help_names_every_command():
 def test_help_lists_options_recipes_and_examples(probe):
     text = call("rl", "--help", "--config-dir", probe).stdout
     assert re.search(r"credit +.*gigpo.*grpo\*", text)
-    assert re.search(r"env +craft\*.*probe_env", text)
+    assert re.search(r"env +.*craft\*.*probe_env", text)
     assert re.search(r"Recipes.*\n.*slow", text)
     assert "agenttrain rl model.path=" in text
     assert "slow" not in call("sft", "--help", "--config-dir", probe).stdout

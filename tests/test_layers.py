@@ -69,7 +69,10 @@ ALLOWED = {
     },
 }
 HEAVY = {"torch", "trl", "transformers", "peft", "accelerate"}
-COMPUTES = re.compile(r"(model|trainer)/.*|policy/(local|engine|attention|cache|cast|sampling|vllm\w*|weights)\.py|env/trl_class\.py|commands/inspect\.py")
+COMPUTES = re.compile(
+    r"(model|trainer)/.*|policy/(local|engine|attention|cache|cast|sampling|vllm\w*|weights)\.py"
+    r"|env/trl_class\.py|commands/inspect\.py"
+)
 """The last two read a schema and a tokenizer with transformers, inside a function."""
 CONFIGURES = re.compile(r"config/(compose|overrides)\.py")
 

@@ -32,7 +32,7 @@ class AgentR1:
     def __call__(self, batch: Sequence[Trajectory]) -> Sequence[Sequence[Advantage]]:
         """
         Raises:
-            UserError: a trajectory has no values of a critic (algo=ppo).
+            UserError: a trajectory has no values of a critic.
         """
         return self._gae(self._scaled(batch))
 

@@ -31,8 +31,8 @@ class Gae:
       from the turn's advantage back to its first token. The published code takes "reward != 0" for a turn's end, so
       that turns without a reward merge; here turns are what was played. The authors have one lambda: set both alike.
 
-    The values are the critic's of `algo=ppo` (`Action.values`). With `whiten` the batch's advantages have mean 0 and
-    deviation 1, over turns or tokens.
+    The values are those of `Action.values`; no algo= trains a critic yet, `credit-check` has exact ones. With `whiten`
+    the batch's advantages have mean 0 and deviation 1, over turns or tokens.
     """
 
     level: Literal["turn", "token", "bilevel"] = "turn"
@@ -90,7 +90,8 @@ class _Values:
         rows = [turn.action.values for trajectory in turns.played for turn in trajectory.turns]
         if not all(rows):
             raise UserError(
-                "credit=gae needs a critic's values, which algo=ppo has. Take algo=ppo, or another credit=."
+                "This credit needs a critic's values, and no algo= trains a critic yet. Take another credit=;\n"
+                "agenttrain credit-check measures this one with exact values."
             )
         self.flat = np.array(list(chain.from_iterable(rows)), dtype=float)
         if not np.isfinite(self.flat).all():

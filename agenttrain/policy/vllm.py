@@ -121,7 +121,7 @@ class Vllm:
         while self.outgrown:
             speaker = self.outgrown.pop()
             answers.append((speaker.conversation, self._action(speaker, [], [])))
-        for request, answer in self.engine.poll(0.0 if answers else timeout):
+        for request, answer in self.engine.answers(0.0 if answers else timeout):
             speaker = self.asked.pop(request, None)
             if speaker is None:
                 continue  # given up meanwhile

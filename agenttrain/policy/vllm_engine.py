@@ -1,8 +1,8 @@
 """Token ids -> sampled ids with log-probs, by vLLM in this process.
 
 TRL 1.16's own colocated engine is not used: it loads `model.name_or_path`, which a model that was merged from an
-adapter or built here lacks; its weight synchronisation fails on vLLM's CPU builds; and it merges a LoRA adapter into the
-trained weights and out again, which rounds them.
+adapter or built here lacks; its weight synchronisation fails on vLLM's CPU builds; and it merges a LoRA adapter into
+the trained weights and out again, which rounds them.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class InProcess:
         params = self.params(**self.sampling, max_tokens=limit, seed=seed, logprobs=0, detokenize=False)
         self.engine.add_request(request, {"prompt_token_ids": list(ids)}, params)
 
-    def poll(self, timeout: float) -> list[tuple[str, Answer | InfraError]]:
+    def answers(self, timeout: float) -> list[tuple[str, Answer | InfraError]]:
         """Step until a quarter of the requests has ended (fewer would make small, dear batches) or the time is up."""
         deadline = time.monotonic() + timeout
         answers: list[tuple[str, Answer | InfraError]] = []

@@ -45,7 +45,7 @@ class Server:
         self.open += 1
         threading.Thread(target=self._ask, args=(request, list(ids), limit, seed), daemon=True).start()
 
-    def poll(self, timeout: float) -> list[tuple[str, Answer | InfraError]]:
+    def answers(self, timeout: float) -> list[tuple[str, Answer | InfraError]]:
         """All that has been answered; if nothing has, waits up to `timeout` seconds for the first answer."""
         answers: list[tuple[str, Answer | InfraError]] = []
         while self.open:

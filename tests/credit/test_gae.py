@@ -73,5 +73,5 @@ def test_targets_are_value_and_advantage_where_the_critic_is_asked():
 
 
 def test_a_critic_is_asked_for():
-    with pytest.raises(UserError, match="algo=ppo"):
+    with pytest.raises(UserError, match="no algo= trains a critic yet"):
         Gae()([episode("a", [1.0])])
