@@ -76,9 +76,9 @@ def main() -> None:
     rows.append(["TRL / ours", *map(spread, ratios)])
     print(table(["", "step, s", "rollout, s", "the rest, s"], rows))
     print(
-        f"\n{given.tasks} x {given.attempts} episodes of {given.turns} turns, {sum(script.lengths):,} sampled tokens a "
-        f"step. Norm of the first gradient: {norms[0]:.4g} (ours), {norms[1]:.4g} (TRL). {given.clock} time. {machine()}"
+        f"\n{given.tasks} x {given.attempts} episodes of {given.turns} turns, {sum(script.lengths):,} sampled tokens."
     )
+    print(f"Norm of the first gradient: {norms[0]:.4g} (ours), {norms[1]:.4g} (TRL). {given.clock} time. {machine()}")
 
 
 def _parts(side: _Timed | Theirs, clock: _Clock) -> tuple[list[float], ...]:
