@@ -6,9 +6,9 @@ from .episodes import episode, random_batch
 
 
 def test_hand_computed_td():
-    # gamma 1. Returns in x: 4, 0; in y: 4; in z: 0. V(x) = 2, V(y) = 4, V(z) = 0.
-    batch = [episode("a", [0, 4], "xy"), episode("a", [0, 0], "xz")]
-    assert Gagpo(gamma=1.0, lam=0.0, whiten=False)(batch) == [[2.0, 0.0], [-2.0, 0.0]]
+    # gamma 1. Returns in x: 4, 0; in y: 4, 0; in z: 0. V(x) = 2, V(y) = 2, V(z) = 0.
+    batch = [episode("a", [0, 4], "xy"), episode("a", [0, 0], "xz"), episode("a", [0], "y")]
+    assert Gagpo(gamma=1.0, lam=0.0, whiten=False)(batch) == [[0.0, 2.0], [-2.0, 0.0], [-2.0]], "y promised 2, not 4"
 
 
 def test_lambda_1_is_the_return_against_its_anchor_group():

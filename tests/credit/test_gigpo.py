@@ -71,3 +71,10 @@ def test_a_penalty_can_count_for_its_own_turn_alone():
     # With gamma 0.5: the outcome gives 1 and 2 to the turns, the penalty -1 to the second alone.
     assert np.allclose(np.concatenate(step_term(batch, undiscounted=["format"])), [0.5, 0.5, -0.5, -0.5])
     assert np.allclose(np.concatenate(step_term(batch)), [0.25, 0.5, -0.25, -0.5])
+
+
+def test_a_state_that_resembles_just_enough_belongs():
+    batch = [episode("a", [r], "x") for r in (1.0, 0.0)]
+    batch[0].turns[0].observation.state, batch[1].turns[0].observation.state = "ab", "ac"  # a ratio of 0.5
+    assert np.allclose(np.concatenate(step_term(batch, similarity=0.5)), [0.5, -0.5])
+    assert np.allclose(np.concatenate(step_term(batch, similarity=0.51)), 0.0)

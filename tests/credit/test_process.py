@@ -51,3 +51,11 @@ def test_a_missing_reward_is_told_and_a_failure_of_ours_is_not_one():
     failed = episode("a", [0.0], stop="infra_error")
     failed.scores = {}
     assert Process(term="prm")([attempt(1.0, [1.0]), attempt(0.0, [0.0]), failed])[2] == [0.0]
+
+
+def test_at_any_discount_a_loop_of_progress_earns_nothing():
+    batch = [attempt(0.0, [1.0, 0.0, 0.0]), attempt(0.0, [0.0, 0.0, 0.0])]
+    (first, *_), _ = Process(term="prm", gamma=0.5)(batch)
+    assert first == pytest.approx(0.0), "what was gained and lost again"
+    (first, *_), _ = Process(term="prm", gamma=0.5, form="absolute")(batch)
+    assert first == pytest.approx(1.0)
