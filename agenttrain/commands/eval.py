@@ -15,6 +15,7 @@ from agenttrain.errors import UserError
 from agenttrain.eval import report
 from agenttrain.eval.metrics import judged
 from agenttrain.model.loaded import Model, ModelPolicy
+from agenttrain.model.threads import settle_threads
 from agenttrain.ranges import Count, Share, Whole
 from agenttrain.trajectory_record import digest, task_hash
 from agenttrain.types import Environment, Policy, Task, Tasks, Trajectory
@@ -31,13 +32,12 @@ def eval(
     attempts: Count = 1,
     seed: Whole = 0,
     resume: bool = False,
-    threads: Count | None = 1,
+    threads: Count | None = None,
     min_success: Share | None = None,
 ) -> None:
     """Play `attempts` episodes of every task; leave `trajectories.jsonl`, `eval.json` and `report.md` in `out`.
 
-    Resuming plays what is owed: episodes that the file lacks, or that failed through no fault of the agent. The command
-    line has applied `threads` before torch came in.
+    Resuming plays what is owed: episodes that the file lacks, or that failed through no fault of the agent.
 
     Raises:
         UserError: nothing to play, or the folder to resume holds other tasks, another seed or another policy.
@@ -51,6 +51,7 @@ def eval(
         raise UserError("nothing to evaluate: the task set is empty, or attempts is 0")
     if isinstance(policy, ModelPolicy):
         loaded = model.load()
+        settle_threads(loaded.model, threads)
         policy.attach(loaded.model, loaded.chat, loaded.name)
     _check_same_policy(kept, policy, out)
 

@@ -11,6 +11,7 @@ from agenttrain import rollout as loop
 from agenttrain.errors import UserError
 from agenttrain.eval import metrics, report
 from agenttrain.model.loaded import Model, ModelPolicy
+from agenttrain.model.threads import settle_threads
 from agenttrain.ranges import Count, Whole
 from agenttrain.types import FAILED_BY_US, Action, Environment, Observation, Policy, Tasks, Trajectory, Turn
 
@@ -25,12 +26,11 @@ def generate_trajectories(
     attempts: Count = 1,
     seed: Whole = 0,
     resume: bool = False,
-    threads: Count | None = 1,
+    threads: Count | None = None,
 ) -> None:
     """Play `attempts` episodes of every task; leave `trajectories.jsonl`, a line as each ends, and `report.md`.
 
-    Resuming plays what is owed: episodes that the file lacks, or that failed through no fault of the agent. The command
-    line has applied `threads` before torch came in.
+    Resuming plays what is owed: episodes that the file lacks, or that failed through no fault of the agent.
 
     Raises:
         UserError: nothing to play, an `out` that is in use, or one to resume that holds other tasks or another seed.
@@ -42,6 +42,7 @@ def generate_trajectories(
         raise UserError("nothing to play: the task set is empty, or attempts is 0")
     if owed and isinstance(policy, ModelPolicy):
         loaded = model.load()
+        settle_threads(loaded.model, threads)
         policy.attach(loaded.model, loaded.chat, loaded.name)
     ended = [_light(trajectory) for trajectory in kept]
     try:

@@ -13,6 +13,7 @@ from agenttrain import store
 from agenttrain.commands.summary import summarize
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import Model
+from agenttrain.model.threads import settle_threads
 from agenttrain.ranges import Count, Whole
 from agenttrain.reward.score import score
 from agenttrain.rollout import Limits
@@ -45,13 +46,11 @@ def rl(
     out: Path,
     seed: Whole = 0,
     resume: bool = False,
-    threads: Count | None = 1,
+    threads: Count | None = None,
     save_trajectories: bool = True,
     report_to: list[Literal["tensorboard", "trackio", "wandb"]] | None = None,
 ) -> None:
     """Train, and leave `model/`, `report.md`, `metrics.jsonl`, `trajectories.jsonl` and `checkpoints/` in `out`.
-
-    The command line has applied `threads` before torch came in.
 
     Raises:
         UserError: a fault in tasks, rewards, the model folder or the settings.
@@ -62,6 +61,7 @@ def rl(
     tasks, loggers = list(task), report_to or []
     algo.check(tasks, policy, loggers)  # before the model: a fault is found in a second, and leaves nothing behind
     loaded = model.load(out, trainable=True)
+    settle_threads(loaded.model, threads)
     judge = partial(score, rewards=reward, timeout=rollout.reward_timeout)
     with _kept(out, resume) if save_trajectories else nullcontext() as keep:
         curves = algo.train(loaded, tasks, env, judge, credit, policy, rollout, out, seed, resume, loggers, keep)

@@ -10,6 +10,7 @@ from agenttrain.commands.summary import summarize
 from agenttrain.data.select import Selected
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import Model
+from agenttrain.model.threads import settle_threads
 from agenttrain.ranges import Count, Whole
 from agenttrain.trainer.sft import Figures, Sft
 from agenttrain.watch import duration
@@ -22,12 +23,10 @@ def sft(
     out: Path,
     seed: Whole = 0,
     resume: bool = False,
-    threads: Count | None = 1,
+    threads: Count | None = None,
     report_to: list[Literal["tensorboard", "trackio", "wandb"]] | None = None,
 ) -> None:
     """Train, and leave `model/`, `report.md`, `metrics.jsonl` and `checkpoints/` in `out`.
-
-    The command line has applied `threads` before torch came in.
 
     Raises:
         UserError: a fault in the data, a mask, the model folder or the settings.
@@ -36,6 +35,7 @@ def sft(
         raise UserError(f"algo={type(algo).__name__.lower()} does not learn from records: take algo=sft.")
     examples = list(data)  # before the model: a fault in the data is found in a second
     loaded = model.load(out, trainable=True)
+    settle_threads(loaded.model, threads)
     figures = algo.train(loaded, examples, out, seed, resume, report_to or [])
     if os.environ.get("RANK", "0") == "0":
         summarize(out, loaded.name, "supervised fine-tuning on recorded turns", facts(data, figures), figures.notes)

@@ -38,11 +38,12 @@ def weights(trainer: torch.Tensor, sampler: torch.Tensor, cap: float | None) -> 
     return apart.exp().clamp(max=cap).masked_fill(apart.abs() <= AGREE, 1.0)
 
 
-def verdict(largest: float) -> tuple[OldLogprobs, str]:
+def verdict(largest: float, cap: float | None) -> tuple[OldLogprobs, str]:
     """What `auto` comes to where log-probs differ by up to `largest` nats, and a line that says why."""
     if largest <= AGREE:
         return "sampled", f"Old log-probs are those of sampling: the trainer's differ by {largest:.1g} nats at most."
+    weighted = f"weighted, by {cap:g} at most" if cap else "not weighted"
     return "recomputed", (
         f"Log-probs of sampling and training differ by up to {largest:.2g} nats (more than {AGREE:g}): tokens are "
-        "weighted for it, and where a step has several updates, old log-probs take a forward pass of their own."
+        f"{weighted}, and where a step has several updates, old log-probs are recomputed."
     )

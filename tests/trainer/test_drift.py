@@ -23,7 +23,9 @@ def test_a_token_weighs_the_ratio_up_to_the_cap_and_exactly_1_where_both_agree()
 
 
 def test_the_verdict_names_the_drift():
-    assert verdict(3e-6)[0] == "sampled"
-    assert "3e-06 nats" in verdict(3e-6)[1]
-    assert verdict(0.08)[0] == "recomputed"
-    assert "0.08 nats (more than 0.001)" in verdict(0.08)[1]
+    assert verdict(3e-6, 2.0)[0] == "sampled"
+    assert "3e-06 nats" in verdict(3e-6, 2.0)[1]
+    assert verdict(0.08, 2.0)[0] == "recomputed"
+    assert "0.08 nats (more than 0.001)" in verdict(0.08, 2.0)[1]
+    assert "weighted, by 2 at most" in verdict(0.08, 2.0)[1]
+    assert "not weighted" in verdict(0.08, None)[1]
