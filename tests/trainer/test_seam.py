@@ -228,6 +228,45 @@ def test_an_episode_of_many_turns_is_one_sequence_and_no_forward_pass_is_wasted(
     assert all(label_trajectory(episode).ids in sequences for episode in episodes)
 
 
+def test_one_sequence_per_episode_has_the_gradient_of_one_sample_per_turn(generated):
+    """Each turn alone after its whole history, as verl-agent trains: the same loss, at many times the work."""
+    some, rows = generated
+    whole = loss_gradient(some, {key: value for key, value in rows.items() if key != "old_per_token_logps"})
+    parts = []
+    for episode in some._episodes:
+        history = []
+        for turn, advantage in zip(episode.turns, episode.meta["advantages"], strict=True):
+            action = turn.action
+            history = history + action.prompt_ids
+            parts.append((history, action.token_ids, action.logprobs, [advantage] * len(action.token_ids)))
+            history = history + action.token_ids
+    assert len(parts) > 2 * len(some._episodes)
+    prompts, ids, logprobs, advantages = zip(*parts, strict=True)
+    masks = [[1] * len(tokens) for tokens in ids]
+    apart = {
+        "prompt_ids": padded(prompts, "left"),
+        "prompt_mask": padded([[1] * len(tokens) for tokens in prompts], "left"),
+        "completion_ids": padded(ids),
+        "completion_mask": padded(masks),
+        "tool_mask": padded(masks),
+        "sampling_per_token_logps": padded(logprobs),
+        "advantages": padded(advantages),
+        "num_items_in_batch": rows["num_items_in_batch"],
+    }
+    assert (loss_gradient(some, apart) - whole).abs().max() < 1e-5 * whole.abs().max()
+
+
+def padded(rows, side="right") -> torch.Tensor:
+    return torch.nn.utils.rnn.pad_sequence(list(map(torch.tensor, rows)), batch_first=True, padding_side=side)
+
+
+def loss_gradient(some: FlowTrainer, rows: dict) -> torch.Tensor:
+    some._compute_loss(some.model, rows).backward()
+    flat = torch.cat([p.grad.flatten() for p in some.model.parameters()])
+    some.model.zero_grad()
+    return flat
+
+
 @pytest.mark.parametrize(
     "options", [{"minibatches": 2}, {"num_iterations": 2}, {"minibatches": 2, "num_iterations": 2}]
 )
