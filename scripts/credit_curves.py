@@ -3,9 +3,9 @@
     python scripts/credit_curves.py           # every strategy, five seeds: an hour of two cores
     python scripts/credit_curves.py --short   # the claims alone, three seeds: ten minutes
 
-Every strategy starts from the same weak clone (one per seed), takes its learning rate from the same grid, tried on a
-seed that is not compared, and is judged on the same number of environment steps. A killed script goes on where it was:
-what is complete in --out, by the same command, is not made again.
+Every strategy starts from the same weak clone (one per seed, which the corridors have, too), takes its learning rate
+from the same grid, tried on a seed that is not compared, and is judged on the same number of environment steps. A
+killed script goes on where it was: what is complete in --out, by the same command, is not made again.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ def clone(out: Path, seed: int) -> None:
     """Episodes of one who knows half of the rooms, in clear corridors and in fog, and the model that imitates them."""
     folder = out / f"clone-{seed}"
     for kind in ("loops", "fog"):
-        command(folder / kind, "generate-trajectories", "conf=corridor", f"env.kind={kind}", f"seed={seed}")
+        seeds = [f"seed={seed}", f"task.seed={seed}", f"policy.seed={seed}"]
+        command(folder / kind, "generate-trajectories", "conf=corridor", f"env.kind={kind}", *seeds)
     data = f"data.path=[{folder}/loops/trajectories.jsonl,{folder}/fog/trajectories.jsonl]"
     command(folder / "sft", "sft", "conf=corridor", data, "algo.epochs=1", f"seed={seed}", f"model.seed={seed}")
 
@@ -159,9 +160,9 @@ def planned(out: Path, plan: Plan, testbed: str, arm: str, rate: float, seed: in
 
 
 def learn(out: Path, plan: Plan, run: Run) -> None:
-    settings = [*TESTBEDS[run.testbed].env, *ARMS[run.arm], f"algo.learning_rate={run.rate}", f"seed={run.seed}"]
-    model = f"model.path={out}/clone-{run.seed}/sft/model"
-    command(run.folder, "rl", "conf=corridor", model, *settings, f"algo.steps={plan.steps}", "save_trajectories=false")
+    settings = [*TESTBEDS[run.testbed].env, *ARMS[run.arm], f"algo.learning_rate={run.rate}"]
+    start = [f"model.path={out}/clone-{run.seed}/sft/model", f"task.seed={run.seed}", f"seed={run.seed}"]
+    command(run.folder, "rl", "conf=corridor", *start, *settings, f"algo.steps={plan.steps}", "save_trajectories=false")
 
 
 def command(out: Path, *words: str) -> None:
