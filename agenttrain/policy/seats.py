@@ -158,7 +158,7 @@ class Seats:
         row = speaker.row
         if row is None or row.length:
             return False
-        if not speaker.leader or not speaker.leader[0].row:
+        if not speaker.leader or not _leads(speaker.leader[0], speaker):
             speaker.leader = self._leader(speaker)
         if not speaker.leader:
             return False
@@ -174,7 +174,7 @@ class Seats:
         """Who of those before it shares most first tokens, and how many; never all, since the last gives the logits."""
         best, most = None, SHARED - 1
         for other in reversed(self.seated):
-            if other is speaker or not (other.age < speaker.age or (other.row and other.row.length)):
+            if not _leads(other, speaker):
                 continue
             if other.ids[: most + 1] == speaker.ids[: most + 1]:
                 common = _common(other.ids, speaker.ids)
@@ -183,6 +183,12 @@ class Seats:
                 if most == len(speaker.ids) - 1:
                     break
         return (best, most) if best else None
+
+
+def _leads(other: Speaker, speaker: Speaker) -> bool:
+    """True if `speaker` may wait for `other`: it is older, or has begun to read. So two never wait for each other, not
+    even when both had to give way and come back."""
+    return other is not speaker and other.row is not None and (other.age < speaker.age or other.row.length > 0)
 
 
 def _age(speaker: Speaker) -> int:

@@ -127,6 +127,26 @@ def test_who_gives_way_when_the_cache_is_full_says_the_same_in_the_end(tiny, mon
     assert int(tokens) > int(times) > 5
 
 
+def test_two_who_gave_way_while_one_waited_for_the_other_both_go_on(tiny):
+    policy = Local(chunk=16)
+    policy.attach(tiny.model, tiny.chat)
+    old, young = (Conversation(name, [{"role": "user", "content": "x" * 300}], [], 1, max_tokens=9) for name in "ab")
+    policy.submit(old)
+    while not (spoken := policy.poll(timeout=9.0)):
+        pass
+    old.messages += [spoken[0][1].message, {"role": "user", "content": "Go on."}]
+    policy.seats._evict(policy.speakers[old])
+    policy.submit(young)
+    policy._step()  # reads a piece of what both share
+    policy.submit(old)
+    policy._step()  # is older, and waits for the rest of it
+    policy.seats._evict(policy.speakers[young])
+    done = [speaker for _ in range(200) for speaker in policy._step()]
+    assert {speaker.conversation for speaker in done} == {old, young}
+    policy.release(old)
+    policy.release(young)
+
+
 def counted(policy, monkeypatch):
     """The lengths of what each later forward pass is fed."""
     fed, feed = [], policy.engine.feed

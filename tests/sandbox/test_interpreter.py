@@ -176,10 +176,19 @@ def test_nothing_is_left_when_it_closes(sandbox, code):
 
 
 def test_processes_are_limited(sandbox, interpreter):
-    bomb = "import os\ntry:\n    while True: os.fork()\nexcept OSError as error: print('no', flush=True)"
-    result = interpreter.run(bomb, 5)
-    assert "no" in result.output
-    assert processes() < 20
+    bomb = """if True:
+        import os, time
+        children = 0
+        try:
+            while os.fork():
+                children += 1
+            time.sleep(99)
+        except OSError:
+            print(children)
+    """
+    printed = interpreter.run(bomb, 60).output
+    # Landlock allows no process at all, bubblewrap sixteen with those that hold the interpreter.
+    assert 0 <= int(printed) < 16
 
 
 def processes():
