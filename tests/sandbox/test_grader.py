@@ -65,8 +65,8 @@ def test_each_test_has_a_fresh_process(sandbox):
 def test_time_is_bounded_for_each_test_and_for_all(sandbox):
     began = time.monotonic()
     assert verdict(sandbox, "while True: pass", seconds=0.2) == ([False, False], ["timeout"])
-    assert verdict(sandbox, "while True: pass", {"calls": ADD["calls"] * 9}, seconds=0.3, total=0.6)[0] == [False] * 18
-    assert time.monotonic() - began < 4
+    assert verdict(sandbox, "while True: pass", {"calls": ADD["calls"] * 9}, seconds=2, total=0.6)[0] == [False] * 18
+    assert time.monotonic() - began < 20, "eighteen tests of 2 s take 36"
 
 
 SOURCES = {
