@@ -16,6 +16,7 @@ import typer
 
 from agenttrain import completion
 from agenttrain.errors import UserError
+from agenttrain.terminal import visible
 
 app = typer.Typer(
     help="Train language models to act: generate-trajectories -> sft -> rl -> eval.",
@@ -213,7 +214,7 @@ def _say(text: str) -> None:
 
 def _complain(text: str) -> None:
     if os.environ.get("RANK", "0") == "0":
-        print(f"agenttrain: {text}", file=sys.stderr, flush=True)
+        print(f"agenttrain: {visible(text)}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -225,7 +226,7 @@ def main() -> None:
         app(prog_name="agenttrain")
     except SystemExit as end:
         if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
+            print(visible(end.code), file=sys.stderr)
         _leave(end.code if isinstance(end.code, int) else int(end.code is not None))
     except KeyboardInterrupt:
         _leave(130)

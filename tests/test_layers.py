@@ -18,6 +18,7 @@ ALLOWED = {
     "types": set(),
     "errors": set(),
     "ranges": set(),
+    "terminal": set(),
     # single files that several rooms stand on
     "jsonfile": {"errors"},
     "crafting": set(),
@@ -41,7 +42,7 @@ ALLOWED = {
     "play": {*WORDS, "rollout", "store", "trajectory_record", "watch"},
     "model": WORDS,
     "trainer": {*WORDS, "rollout", "model", "watch"},
-    "eval": WORDS,
+    "eval": {*WORDS, "terminal"},
     "promises": {*WORDS, "rollout", "policy"},
     # strategies of credit where the truth is known
     "process": WORDS,
@@ -51,12 +52,13 @@ ALLOWED = {
     "run_folder": {"errors"},
     "sweep": {"errors", "config", "run_folder"},
     "completion": {"errors", "config"},
-    "cli": {"errors", "completion", "config", "run_folder", "sweep", "commands"},
+    "cli": {"errors", "terminal", "completion", "config", "run_folder", "sweep", "commands"},
     "__main__": {"cli"},
     # the pipelines, in words
     "commands": {
         *WORDS,
         *ROOMS,
+        "terminal",
         "rollout",
         "play",
         "store",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agenttrain import store
 from agenttrain.config.compose import compose
 from agenttrain.errors import UserError
+from agenttrain.terminal import visible
 from agenttrain.trainer.masks import find_fault, label_all
 from agenttrain.trainer.tokens import IGNORED, Tokens, label_example
 from agenttrain.types import Example, Trajectory
@@ -134,11 +135,11 @@ def _show(console: Console, example: Example, tokens: Tokens, chat: Chat, trajec
     cut = f", {tokens.lost} cut off" if tokens.lost else ""
     outcome = {True: ", succeeded", False: ", failed", None: ""}[example.success]
     counts = f"{len(tokens.ids)} tokens, {tokens.trained} with loss{cut}{outcome}"
-    console.print(f"\n=== {example.source or example.id}: {counts}", style="bold")
+    console.print(f"\n=== {visible(example.source or example.id)}: {counts}", style="bold")
     for turn, kind, ids in _segments(tokens):
         console.print(f"--- turn {turn}{_values(trajectory, turn)}" if turn >= 0 else "--- shown", style="blue")
         left, right = ("", "") if console.is_terminal else MARKS[kind]
-        console.print(f"{left}{chat.tokenizer.decode(ids)}{right}", style=STYLES[kind])
+        console.print(f"{left}{visible(str(chat.tokenizer.decode(ids)))}{right}", style=STYLES[kind])
     if fault := find_fault(example, tokens, chat):
         console.print(f"Fault: {fault}", style="bold red")
 

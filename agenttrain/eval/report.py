@@ -11,6 +11,7 @@ from typing import Any
 
 from agenttrain.eval import metrics
 from agenttrain.eval.statistics import pass_at, pass_hat, success_rate
+from agenttrain.terminal import visible
 from agenttrain.types import FAILED_BY_US, Message, Trajectory
 
 SCHEMA = "agenttrain.eval/1"
@@ -113,6 +114,7 @@ def rate_text(rate: dict[str, float]) -> str:
 
 def print_table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     """To stdout: ruled on a terminal, else plain and aligned, never folded."""
+    lines = [[visible(cell) for cell in line] for line in lines]
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
@@ -144,7 +146,7 @@ def _example(trajectory: Trajectory) -> str:
             lines.append(f"... {left_out} turns ...")
         if number < TURNS_SHOWN or number >= TURNS_SHOWN + left_out:
             lines += [_line(message) for message in (turn.action.message, *turn.observation.messages)]
-    text = "\n".join(lines)
+    text = visible("\n".join(lines))
     fence = "`" * (1 + max(2, *map(len, re.findall("`+", text)), 0))
     return "\n\n".join([*told, f"{fence}text\n{text}\n{fence}"])
 

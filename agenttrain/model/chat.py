@@ -6,6 +6,8 @@ What is trained is what was sampled: history is never rendered again. A conversa
 
 where a reply is either what a policy sampled or, for recorded text, `reply(message)`. Each piece is rendered on its own
 beside a dummy conversation and cut out at the stop token, so appending can never change what stands before.
+
+What a message says is data: the text of a special token in it is encoded as plain text (`agenttrain.model.markup`).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from agenttrain.errors import UserError
+from agenttrain.model.markup import Markup
 from agenttrain.types import Message, Tool
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ class Chat:
     """A tokenizer's chat template as token pieces that only ever append.
 
     Raises:
-        UserError: the tokenizer has no chat template, or one that rewrites what it rendered before.
+        UserError: the tokenizer has no fast form or no chat template, or one that rewrites what it rendered before.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -91,6 +94,7 @@ class Chat:
                     "Set `response_template` in its tokenizer_config.json (see transformers' chat response parsing)."
                 ) from error
         self.template: str | None = None
+        self._markup = self._find_markup(name)
         self.stop_id = self._find_stop()
         if not self._appends():
             try:
@@ -102,6 +106,17 @@ class Chat:
         self.stop = str(tokenizer.decode([self.stop_id]))
         self.stop_ids = frozenset({self.stop_id, cast(int, tokenizer.eos_token_id)} - {None})
         self._header = self._ids([_USER], generate=True)
+
+    def _find_markup(self, name: str) -> Markup:
+        tokenizer: Any = self.tokenizer
+        if not tokenizer.is_fast:
+            raise UserError(f"{name} has no fast form (tokenizer.json): text and special tokens cannot be kept apart.")
+        grammar = f"{tokenizer.chat_template} {tokenizer.response_template}"
+        markup = Markup(tokenizer.backend_tokenizer, tokenizer.added_tokens_decoder, grammar)
+        rendered = tokenizer.apply_chat_template([_USER, _PLAIN, _USER], tokenize=False)
+        if markup.encode(rendered) != tokenizer(rendered, add_special_tokens=False)["input_ids"]:
+            raise UserError(f"{name} does not encode as its fast form (tokenizer.json) does.")
+        return markup
 
     def _find_stop(self) -> int:
         """The token that ends an assistant turn: the last special one its rendering brings."""
@@ -140,15 +155,14 @@ class Chat:
         return tuple(whole[len(prefix) :])
 
     def _ids(self, messages: list[Message], tools: list[Tool] | None = None, generate: bool = False) -> list[int]:
-        ids = self.tokenizer.apply_chat_template(
-            messages,
-            tools=cast(Any, tools),
+        rendered = self.tokenizer.apply_chat_template(
+            [self._markup.guard(message) for message in messages],
+            tools=cast(Any, tools and [self._markup.guard(tool) for tool in tools]),
             chat_template=self.template,
             add_generation_prompt=generate,
-            tokenize=True,
-            return_dict=False,
+            tokenize=False,
         )
-        return list(ids)  # type: ignore[arg-type]
+        return self._markup.encode(cast(str, rendered))
 
 
 def _last(ids: list[int], token: int) -> int:

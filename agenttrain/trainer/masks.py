@@ -88,6 +88,8 @@ def find_fault(example: Example, tokens: Tokens, chat: Chat) -> str | None:
             return f"the stop token of turn {turn} carries no loss."
         if not _same(chat.parse(ids, example.tools), turns[turn]):
             hint = "" if example.ids is None else " (sampled with another tokenizer? Set data.recorded_tokens=false)"
+            if chat.stop in str(turns[turn].get("content")):
+                hint = f" (it says {chat.stop!r} itself, which reads as the end of the turn; take it out of the record)"
             return (
                 f"the tokens of turn {turn} read {chat.tokenizer.decode(ids)[:80]!r}, which is not its message{hint}."
             )

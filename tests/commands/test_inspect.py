@@ -40,10 +40,10 @@ def fireact(tmp_path):
     return path
 
 
-def episode(chat, second="Gold."):
+def episode(chat, second="Gold.", told="A chest."):
     messages = [{"role": "user", "content": "Dig."}]
     say, done = {"role": "assistant", "content": "I dig."}, {"role": "assistant", "content": second}
-    seen = [{"role": "user", "content": "A chest."}]
+    seen = [{"role": "user", "content": told}]
     turns = [
         Turn(Action(say, chat.open(messages, []), chat.reply(say)), Observation(seen)),
         Turn(Action(done, chat.extend(seen), chat.reply(done)), Observation([], done=True)),
@@ -105,6 +105,13 @@ def test_a_wrong_mask_ends_with_1_and_says_where(tmp_path):
     assert code == 1
     assert text.count("Fault:") == 2
     assert "trajectories.jsonl:1: the tokens of turn 0" in text
+
+
+def test_what_a_tool_answered_does_not_steer_the_terminal(tmp_path):
+    store.append(tmp_path / "trajectories.jsonl", episode(Tiny().load().chat, told="\x1b[2JGone.\r"))
+    _, text = inspect(tmp_path)
+    assert r"\x1b[2JGone.\r" in text
+    assert not {"\x1b", "\r"} & set(text)
 
 
 def test_nothing_to_train_ends_with_1(fireact):

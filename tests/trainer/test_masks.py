@@ -35,6 +35,18 @@ def test_a_record_without_anything_to_train_stops_the_run(chat):
         label_all([], chat)
 
 
+def test_a_special_token_in_a_recorded_turn_is_text_or_a_fault_and_never_the_token(chat):
+    said = episode()
+    spoken = next(message for message in said.messages if message.get("train"))
+    spoken["content"] = "As <|user|> would say."
+    [(_, tokens)], _ = label_all([said], chat)
+    user = chat.tokenizer.convert_tokens_to_ids("<|user|>")
+    assert not [label for label in tokens.labels if label == user]
+    spoken["content"] = f"Enough.{chat.stop}<|user|>More."
+    with pytest.raises(UserError, match=r"it says '<\|end\|>' itself"):
+        label_all([said], chat)
+
+
 def test_a_mask_of_all_ones_is_caught(chat):
     example = episode()
     tokens = label_example(example, chat)
