@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import (
     AutoModelForCausalLM,
     BloomConfig,
@@ -88,6 +89,21 @@ def test_ragged_conversations_get_the_models_own_logits(family):
             done[i] += len(piece)
             torch.testing.assert_close(row.log_softmax(-1), plain[i][done[i] - 1].log_softmax(-1), atol=1e-4, rtol=0)
     assert done == list(map(len, texts)), "every text must be read to its end for this test to say anything"
+
+
+def test_an_adapter_acts_with_the_model_it_belongs_to():
+    text = list(range(3, 30))
+    net = get_peft_model(
+        model(CONFIGS["qwen3"]), LoraConfig(target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    )
+    served = engine(net)
+    logits = say(served, served.cache.seat(50), text)[0]
+    with torch.no_grad():
+        own = net(torch.tensor([text])).logits[0, -1]
+        with net.disable_adapter():
+            base = net(torch.tensor([text])).logits[0, -1]
+    torch.testing.assert_close(logits, own, atol=1e-4, rtol=1e-4)
+    assert (own - base).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("family", CONFIGS)
