@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,9 +20,13 @@ def split(wanted: Iterable[Attempt], path: Path, resume: bool = True) -> tuple[l
     failed through the environment or the infrastructure.
 
     Raises:
-        UserError: two tasks have one id, the file's episodes were played at other tasks or with another seed, or the
-            file is there and `resume` is false.
+        UserError: several processes (torchrun) would write one file, two tasks have one id, the file's episodes were
+            played at other tasks or with another seed, or the file is there and `resume` is false.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError(
+            "episodes are played in one process: start this without torchrun, and raise rollout.concurrency"
+        )
     if path.exists() and not resume:
         raise UserError(f"{path} exists. Choose another folder with out=..., or continue with resume=true")
     recorded = {_key(t): t for t in store.read(path)} if path.exists() else {}

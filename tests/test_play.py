@@ -96,3 +96,9 @@ def test_a_file_of_other_episodes_is_refused(tmp_path, other):
 def test_two_tasks_with_one_id_are_refused(tmp_path):
     with pytest.raises(UserError, match="two tasks have the id 'a'"):
         play.split(attempts([*TASKS, TASKS[0]]), tmp_path / "none.jsonl")
+
+
+def test_several_processes_do_not_write_one_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="without torchrun"):
+        play.split(attempts([Task("a", [])]), tmp_path / "t.jsonl")
