@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -78,6 +79,8 @@ def facts(curves: Curves) -> dict[str, str]:
         known["success, first steps"] = f"{_mean(first, 'success'):.3f} (mean of {len(first)})"
         known["success, last steps"] = f"{_mean(last, 'success'):.3f} (mean of {len(last)})"
         known["failed around the agent"] = f"{sum(row['failed_by_us'] for row in curves.steps):.0f} episodes, masked"
+        if lost := sum(row.get("lost_step", 0.0) for row in curves.steps):
+            known["steps without an episode"] = f"{lost:.0f}, nothing learned from them"
         known["playing"] = duration(sum(row["rollout_seconds"] for row in curves.steps))
         known["learning"] = duration(sum(row["train_seconds"] for row in curves.steps))
     return known | {"time": duration(curves.seconds)}
@@ -103,7 +106,7 @@ def _tenths(steps: list[dict[str, float]]) -> tuple[list[dict[str, float]], list
 
 def _mean(rows: Sequence[dict[str, float]], name: str) -> float:
     values = [row[name] for row in rows if row.get(name) is not None]
-    return sum(values) / max(len(values), 1)
+    return sum(values) / len(values) if values else math.nan
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -82,13 +83,14 @@ def light(trajectory: Trajectory) -> Trajectory:
 
 
 def figures(batch: Sequence[Trajectory], advantages: Sequence[Sequence[Advantage]]) -> dict[str, float]:
-    """What a step's episodes show. Shares are over the episodes that say something about the agent, or their turns."""
+    """What a step's episodes show. Shares are over the episodes that say something about the agent, or their turns; nan
+    where there are none."""
     played = [t for t in batch if t.stop not in FAILED_BY_US]
     seen: list[Observation] = [turn.observation for t in played for turn in t.turns]
     flat = np.array([number for row in advantages for advantage in row for number in numbers(advantage)])
 
     def share(facts: Iterable[object], among: int) -> float:
-        return sum(map(bool, facts)) / max(among, 1)
+        return sum(map(bool, facts)) / among if among else math.nan
 
     scored = {
         f"reward/{name}": sum(sum(t.scores.get(name, [])) for t in played) / max(len(played), 1)
@@ -97,11 +99,12 @@ def figures(batch: Sequence[Trajectory], advantages: Sequence[Sequence[Advantage
     return {
         "success": share((t.success for t in played), len(played)),
         **scored,
-        "turns": len(seen) / max(len(played), 1),
+        "turns": len(seen) / len(played) if played else math.nan,
         "invalid_calls": share((o.feedback.get("invalid_call") for o in seen), len(seen)),
         "tool_errors": share((o.feedback.get("tool_error") for o in seen), len(seen)),
         "truncated": share((t.stop in TRUNCATED for t in played), len(played)),
         "failed_by_us": float(len(batch) - len(played)),
+        "lost_step": float(not played),
         "groups_without_variance": share(map(_even, _groups(played)), len(_groups(played))),
         "advantage_std": float(flat.std()) if len(flat) else 0.0,
     }

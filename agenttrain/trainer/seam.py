@@ -23,6 +23,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from agenttrain import watch
+from agenttrain.errors import UserError
 from agenttrain.model.loaded import Loaded, ModelPolicy
 from agenttrain.trainer.batches import Rows, by_length
 from agenttrain.trainer.drift import AGREE, OldLogprobs, drift, verdict, weights
@@ -33,6 +34,9 @@ from agenttrain.types import FAILED_BY_US, Advantage, Trajectory
 
 NO_SIGNAL = 5
 """Steps in a row in which no episode had an advantage, after which a warning is due."""
+
+GIVE_UP = 3
+"""Steps in a row in which no episode could be played, after which a run ends."""
 
 RECOMPUTED = "old_logprobs_recomputed"
 """Name of the figure (1 or 0) that says where a step's old log-probs came from."""
@@ -71,6 +75,8 @@ class FlowTrainer(GRPOTrainer):
         self._learned: Rows | None = None
         """The rows whose loss is under way."""
         self._silent_steps = 0
+        self._lost_steps = 0
+        """Steps in a row, this one included, in which no episode could be played."""
         rows = [{"prompt": flow.tasks[n].id, "task": n, "step": step} for step, ns in enumerate(plan) for n in ns]
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")  # TRL asks transformers the old way
         with warnings.catch_warnings():
@@ -130,20 +136,33 @@ class FlowTrainer(GRPOTrainer):
             out = super()._generate_and_score_completions(inputs)
         seconds = time.perf_counter() - began
         # A group may be split over processes, so each computes the credit of the whole batch and takes its own rows.
-        batch: list[Trajectory] = gather_object([light(trajectory) for trajectory in self._episodes])
+        batch = self._gathered(out)
         advantages = self.flow.credit(batch)
-        first = self.accelerator.process_index * len(inputs)
-        own = advantages[first : first + len(inputs)]
+        own = advantages[self._own]
         out["advantages"] = self._padded(own).to(out["completion_ids"].device)
         if "ref_per_token_logps" in out:
             out["ref_per_token_logps"] *= out["tool_mask"]  # as in `_label_sampled`
         self._report(figures(batch, advantages), int(out["num_items_in_batch"]), seconds)
+        self._count_lost(batch)
         for trajectory, per_turn in zip(self._episodes, own, strict=True):
             means = [fmean(numbers(advantage)) for advantage in per_turn]
             trajectory.meta |= {"method": "rl", "step": inputs[0]["step"], "advantages": means}
             if self._keep is not None:
                 self._keep(trajectory)
         return out
+
+    def _gathered(self, out: Rows) -> list[Trajectory]:
+        """The episodes of all processes, as credit sees them."""
+        return gather_object([light(trajectory) for trajectory in self._episodes])
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """Where no episode could be played there is no gradient, so that AdamW's memory moves no weight, and to the
+        schedule of the learning rate the step was skipped."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        self.optimizer._is_overflow = bool(self._lost_steps)  # accelerate's word for it
+        if self._lost_steps:
+            self.model.zero_grad()
+        return loss
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """Micro-batches of similar length, cut to their longest row, with the log-probs to take ratios against."""
@@ -209,6 +228,12 @@ class FlowTrainer(GRPOTrainer):
     def _passes(self) -> int:
         """Forward and backward passes from one rollout to the next."""
         return (self.args.steps_per_generation or 1) * self.num_iterations
+
+    @property
+    def _own(self) -> slice:
+        """Which episodes of all processes are this one's."""
+        first = self.accelerator.process_index * len(self._episodes)
+        return slice(first, first + len(self._episodes))
 
     @contextmanager
     def _as_one_update(self) -> Iterator[None]:
@@ -278,7 +303,8 @@ class FlowTrainer(GRPOTrainer):
         shown |= {"rollout_seconds": seconds, "tokens_per_second": sampled / max(seconds, 1e-9)}
         for name, value in shown.items():
             self._metrics["train"][name].append(value)
-        self._silent_steps = self._silent_steps + 1 if shown["advantage_std"] < 1e-9 else 0
+        silent = shown["advantage_std"] < 1e-9 and not shown["lost_step"]
+        self._silent_steps = self._silent_steps + 1 if silent else 0
         if self._silent_steps == NO_SIGNAL and self.accelerator.is_main_process:
             _log.warning(
                 "No signal: every group scored the same in the last %d steps (success %.2f), so nothing is learned. "
@@ -286,6 +312,24 @@ class FlowTrainer(GRPOTrainer):
                 NO_SIGNAL,
                 shown["success"],
             )
+
+    def _count_lost(self, batch: Sequence[Trajectory]) -> None:
+        """
+        Raises:
+            UserError: no episode of `GIVE_UP` steps in a row could be played.
+        """
+        self._lost_steps = self._lost_steps + 1 if all(t.stop in FAILED_BY_US for t in batch) else 0
+        if not self._lost_steps:
+            return
+        step, error = self._inputs[0]["step"] + 1, batch[0].error
+        if self._lost_steps == GIVE_UP:
+            raise UserError(
+                f"None of the episodes of steps {step - GIVE_UP + 1} to {step} could be played: {error}\n"
+                "Mend what failed, then go on from the newest checkpoint with resume=true."
+            )
+        if self.accelerator.is_main_process:
+            _log.warning("Step %d: none of its %d episodes could be played (%s).", step, len(batch), error)
+            _log.warning("Nothing is learned from it: no optimizer step, and the learning rate stays.")
 
 
 def _trained(trajectory: Trajectory, pad_id: int) -> Tokens:

@@ -130,4 +130,12 @@ def test_facts_compare_the_first_with_the_last_tenth():
     assert known["success, first steps"] == "0.025 (mean of 2)"
     assert known["success, last steps"] == "0.925 (mean of 2)"
     assert known["failed around the agent"] == "20 episodes, masked"
+    assert "steps without an episode" not in known
     assert (known["playing"], known["learning"], known["time"]) == ("40 s", "1 min 00 s", "1 min 40 s")
+
+
+def test_a_step_without_an_episode_is_told_and_enters_no_mean():
+    lost = {"success": None, "failed_by_us": 8.0, "lost_step": 1.0, "rollout_seconds": 2.0, "train_seconds": 3.0}
+    curves = Curves([row(1.0), lost, row(1.0)], episodes=24, seconds=100.0, notes=[])
+    assert facts(curves)["steps without an episode"] == "1, nothing learned from them"
+    assert course(curves.steps).splitlines()[3] == "| 2 | nan |"

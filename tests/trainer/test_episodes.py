@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from agenttrain.errors import UserError
@@ -67,7 +69,8 @@ def test_figures_leave_out_what_we_failed():
     assert shown["advantage_std"] > 0
 
 
-def test_figures_of_a_step_in_which_all_failed_are_finite():
+def test_figures_of_a_step_in_which_all_failed_are_unknown_and_not_0():
     shown = figures([episode("a", stop="infra_error")], [[]])
-    assert shown["success"] == 0
-    assert shown["failed_by_us"] == 1
+    assert math.isnan(shown["success"])
+    assert math.isnan(shown["turns"])
+    assert (shown["failed_by_us"], shown["lost_step"]) == (1, 1)

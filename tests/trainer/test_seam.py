@@ -350,6 +350,53 @@ def test_a_first_step_in_which_nothing_could_be_played_is_an_error(tmp_path):
         generate(trainer(tmp_path, env=Broken()))
 
 
+class Outage(Game):
+    """A game that nobody can play in some of the steps, of 16 episodes each."""
+
+    def __init__(self, *steps: int):
+        super().__init__()
+        self.steps, self.started = steps, 0
+
+    def episode(self, task, seed):
+        self.started += 1
+        if (self.started - 1) // 16 in self.steps:
+            raise OSError("no display")
+        return super().episode(task, seed)
+
+
+class Weights(TrainerCallback):
+    """Keeps weights and learning rate as they are after each step."""
+
+    def __init__(self):
+        self.seen, self.rates = [], []
+
+    def on_step_end(self, args, state, control, model=None, lr_scheduler=None, **_):
+        self.seen.append(torch.cat([weights.flatten() for weights in model.parameters()]).detach().clone())
+        self.rates.append(lr_scheduler.get_last_lr()[0])
+
+
+def test_a_step_that_nobody_could_play_changes_nothing_and_is_told(tmp_path, caplog):
+    kept = Weights()
+    some = trainer(tmp_path, steps=4, env=Outage(1), callbacks=[kept], schedule="linear", beta=0.1, weight_decay=0.1)
+    with caplog.at_level(logging.WARNING, logger=seam.__name__):
+        some.train()
+    before, lost, after, _ = kept.seen
+    assert torch.equal(before, lost), "neither AdamW's momentum nor its decay"
+    assert not torch.equal(lost, after)
+    assert kept.rates[0] == kept.rates[1] > kept.rates[2] > kept.rates[3], "the schedule waits"
+    rows = [row for row in some.state.log_history if "lost_step" in row]
+    assert [row["lost_step"] for row in rows] == [0, 1, 0, 0]
+    assert rows[1]["failed_by_us"] == 16
+    assert rows[1]["success"] is None, "unknown, and not 0"
+    assert "Step 2: none of its 16 episodes could be played (OSError: no display)" in caplog.text
+
+
+def test_several_such_steps_in_a_row_end_the_run(tmp_path):
+    some = trainer(tmp_path, steps=8, env=Outage(1, 3, 4, 5))
+    with pytest.raises(UserError, match=r"(?s)steps 4 to 6 could be played: OSError: no display.*resume=true"):
+        some.train()
+
+
 def test_history_that_was_rendered_again_is_an_error(tmp_path):
     some = trainer(tmp_path)
     played = some.flow.play
