@@ -45,7 +45,7 @@ class Scripted(ABC):
         return answer if isinstance(answer, Action) else Action(answer)
 
 
-def call(conversation: Conversation, name: str, **arguments: Any) -> Message:
+def call(conversation: Conversation, name: str, /, **arguments: Any) -> Message:
     """An assistant message that calls one tool and says nothing."""
     function = {"name": name, "arguments": arguments}
     calls = [{"type": "function", "id": f"call_{conversation.turn}", "function": function}]
