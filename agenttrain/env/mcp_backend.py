@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import subprocess
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
@@ -24,6 +25,8 @@ VERSION = "2025-06-18"
 """Of the protocol; a server answers with the one that it speaks, and tools are alike in all."""
 START = 30.0
 """Seconds in which a server must have started, on a busy machine."""
+CLOSE = 5.0
+"""Seconds in which a call that is under way must have seen that its server is gone."""
 MOST = 4_000_000
 """Bytes of one message."""
 
@@ -112,6 +115,7 @@ class _Server:
         os.set_blocking(self._in, False)
         os.set_blocking(self._out, False)
         self._command, self._number, self._read = " ".join(command), 0, b""
+        self._asking = threading.Lock()
 
     def tools(self) -> dict[str, dict[str, Any]]:
         """Shake hands; the tools by name.
@@ -141,16 +145,18 @@ class _Server:
             TimeoutError: no answer in time; a late one will be passed over.
             InfraError: the server has ended.
         """
+        with self._asking:
+            return self._ask(method, parameters, monotonic() + seconds)
+
+    def _ask(self, method: str, parameters: dict[str, Any], deadline: float) -> dict[str, Any]:
         self._number += 1
-        deadline = monotonic() + seconds
         self._send({"id": self._number, "method": method, "params": parameters}, deadline)
         while True:
             message = self._receive(deadline)
             if "method" in message and "id" in message:  # it asks us, who offer nothing
                 refusal = {"error": {"code": -32601, "message": "not offered"}}
-                self._send(
-                    {"id": message["id"], **({"result": {}} if message["method"] == "ping" else refusal)}, deadline
-                )
+                answer = {"result": {}} if message["method"] == "ping" else refusal
+                self._send({"id": message["id"], **answer}, deadline)
             elif message.get("id") == self._number and "error" in message:
                 raise _Refused(str(message["error"].get("message")))
             elif message.get("id") == self._number and isinstance(message.get("result"), dict):
@@ -161,17 +167,23 @@ class _Server:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        # Whoever waits for an answer now reads the end; the descriptors must be theirs until then.
+        free = self._asking.acquire(timeout=CLOSE)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
+        if free:
+            self._asking.release()
 
     def _send(self, message: dict[str, Any], deadline: float) -> None:
         line = json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n"
         while line:
-            self._wait([], [self._in], deadline)
+            self._wait(self._in, select.POLLOUT, deadline)
             try:
                 line = line[os.write(self._in, line) :]
+            except BlockingIOError:
+                continue
             except OSError as error:
                 raise InfraError(f"the MCP server has ended: {self._command}") from error
 
@@ -185,18 +197,16 @@ class _Server:
                     if isinstance(message := json.loads(line), dict):
                         return message
                 continue
-            self._wait([self._out], [], deadline)
+            self._wait(self._out, select.POLLIN, deadline)
             part = os.read(self._out, 65_536)
             self._read += part
             if not part or len(self._read) > MOST:
                 raise InfraError(f"the MCP server {'says too much' if part else 'has ended'}: {self._command}")
 
-    def _wait(self, readable: list[int], writable: list[int], deadline: float) -> None:
-        try:
-            ready = select.select(readable, writable, [], max(0.0, deadline - monotonic()))
-        except (OSError, ValueError) as error:
-            raise InfraError(f"the MCP server was closed: {self._command}") from error
-        if not any(ready):
+    def _wait(self, descriptor: int, event: int, deadline: float) -> None:
+        poll = select.poll()
+        poll.register(descriptor, event)
+        if not poll.poll(max(0.0, deadline - monotonic()) * 1000):
             raise TimeoutError
 
 
