@@ -24,6 +24,7 @@ ALLOWED = {
     "crafting": set(),
     "world": {"errors"},
     "databases": set(),
+    "library": set(),
     "corridor": set(),
     "shop": set(),
     "list_steps": set(),
@@ -34,8 +35,8 @@ ALLOWED = {
     "trajectory_record": {"types"},
     "store": {*WORDS, "trajectory_record"},
     # the flow: none of these knows another
-    "task": {*WORDS, "jsonfile", "crafting", "corridor", "shop", "world", "databases", "list_steps", "services"},
-    "env": {*WORDS, "jsonfile", "crafting", "corridor", "shop", "world", "databases", "sandbox", "services"},
+    "task": {*WORDS, "jsonfile", "crafting", "corridor", "shop", "world", "databases", "library", "list_steps", "services"},
+    "env": {*WORDS, "jsonfile", "crafting", "corridor", "shop", "world", "databases", "library", "sandbox", "services"},
     "policy": {*WORDS, "crafting", "corridor", "shop", "list_steps", "store"},
     "reward": WORDS,
     "credit": WORDS,

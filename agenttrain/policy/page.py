@@ -1,0 +1,69 @@
+"""Messages -> the page that an expert of `env=web` acts on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_LINE = re.compile(rf"(?:\[(\d+)\] )?(\w+)(?: ({_TEXT}))?(?: ({_TEXT}))?(?: of((?: {_TEXT})+))?((?: [a-z=]+)*)")
+
+
+@dataclass(frozen=True)
+class Line:
+    """An element or a text."""
+
+    number: int
+    """0 where it has none."""
+    role: str
+    name: str
+    value: str
+    options: tuple[str, ...]
+    checked: bool
+
+
+@dataclass
+class Page:
+    """One page, as it is now."""
+
+    path: str = ""
+    lines: list[Line] = field(default_factory=list)
+
+    def names(self, role: str) -> list[str]:
+        """Of every line of this role."""
+        return [line.name for line in self.lines if line.role == role]
+
+    def numbers(self, role: str) -> list[int]:
+        """Of every element of this role."""
+        return [line.number for line in self.lines if line.role == role and line.number]
+
+    def find(self, role: str, name: str) -> int:
+        """Number of an element; 0 if there is none."""
+        return next((line.number for line in self.lines if (line.role, line.name) == (role, name)), 0)
+
+
+def read_pages(told: Sequence[str]) -> tuple[Page, set[str]]:
+    """From what the environment said: the page as it is now, and the headings of all pages so far."""
+    page, seen = Page(), set()
+    for text in told:
+        first, *rest = text[max(0, text.find("Page /")) :].splitlines() or [""]
+        if first.startswith("Page /"):
+            page = Page(first.removeprefix("Page "), list(_lines(rest)))
+            seen |= set(page.names("heading"))
+        else:  # the lines that have changed
+            changed = {line.number: line for line in _lines([first, *rest]) if line.number}
+            page.lines = [changed.get(line.number, line) for line in page.lines]
+    return page, seen
+
+
+def _lines(written: Sequence[str]) -> Iterator[Line]:
+    for text in written:
+        if match := _LINE.fullmatch(text):
+            number, role, name, value, options, states = match.groups()
+            read = [json.loads(quoted) if quoted else "" for quoted in (name, value)]
+            if role in ("textbox", "combobox") and value is None:  # an element without a name
+                read.reverse()
+            listed = tuple(json.loads(option) for option in re.findall(_TEXT, options or ""))
+            yield Line(int(number or 0), role, read[0], read[1], listed, "checked" in states.split())
