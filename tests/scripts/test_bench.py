@@ -72,3 +72,13 @@ def test_tokens_and_memory_of_more_episodes():
     assert numbers(turns["turns"]) == [2, 4]
     kept, needed = numbers(slots["KiB for each of 8 slots"]), numbers(slots["keys and values, KiB"])
     assert all(0 < least <= most for least, most in zip(needed, kept, strict=True))
+
+
+@pytest.mark.slow
+def test_environments_are_measured_and_leave_nothing():
+    (found,) = tables("environments.py", "corridor", "api")
+    assert found["env"] == ("corridor", "api")
+    assert all(rate > 0 for header, column in found.items() if "steps/s" in header for rate in numbers(column))
+    (left,) = tables("environments.py", "api", "--leaks")
+    assert [numbers(left[what]) for what in ("processes", "threads", "open files")] == [[0], [0], [0]]
+    assert numbers(left["memory, MB"])[0] < 20
