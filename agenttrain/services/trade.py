@@ -39,7 +39,7 @@ class Trade:
     def deals(self) -> str:
         return f"{self.deal}s"
 
-    def rows(self, seed: int, things: int = 8, clients: int = 4, deals: int = 6) -> State:
+    def rows(self, seed: int, things: int = 8, clients: int = 4, deals: int = 10) -> State:
         """Names and prices differ within a collection, so that "the cheapest" is one; every client has a deal, and no
         client two of one thing."""
         rng = random.Random(f"services/{self.name}/{seed}")
