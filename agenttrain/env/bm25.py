@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from agenttrain.world import Passage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Index:
@@ -15,8 +19,7 @@ class Index:
         import bm25s
 
         self.passages = passages
-        # The title counts twice, so that a name finds its own passage before those that mention it.
-        texts = [_words(f"{passage.title} {passage}") for passage in passages]
+        texts = [indexed(passage) for passage in passages]
         # bm25s numbers words by the order of a set, which changes from process to process; numbers of ours do not.
         self._ids = {word: number for number, word in enumerate(sorted({word for words in texts for word in words}))}
         self._bm25 = bm25s.BM25(backend="numpy")
@@ -25,14 +28,28 @@ class Index:
 
     def search(self, query: str, k: int) -> list[int]:
         """Numbers of up to `k` passages that share a word with `query`, the best first, of equals the earlier one."""
-        # Each word once: the many "the" of a question in words must not outweigh the one name in it.
-        ids = [self._ids[word] for word in dict.fromkeys(_words(query)) if word in self._ids]
-        if not ids:
-            return []
-        scores = self._bm25.get_scores_from_ids(ids)
-        best = (-scores).argsort(kind="stable")[:k]
-        return [int(number) for number in best if scores[number] > 0]
+        ids = [self._ids[word] for word in asked(query) if word in self._ids]
+        return best(self._bm25.get_scores_from_ids(ids), k) if ids else []
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
+def indexed(passage: Passage) -> list[str]:
+    """The words that a passage is found by; its title counts twice, so that a name finds its own passage before those
+    that mention it."""
+    return re.findall(r"\w+", f"{passage.title} {passage}".lower())
+
+
+def asked(query: str) -> list[str]:
+    """The words of a query, each once: the many "the" of a question must not outweigh the one name in it."""
+    return list(dict.fromkeys(re.findall(r"\w+", query.lower())))
+
+
+def best(scores: NDArray, k: int) -> list[int]:
+    """Places of the `k` highest scores above 0, the highest first, of equals the earlier one."""
+    import numpy as np
+
+    places = np.flatnonzero(scores > 0)
+    found = scores[places]
+    if len(found) > k:  # cheaper than sorting them all
+        keep = found >= np.partition(found, -k)[-k]
+        places, found = places[keep], found[keep]
+    return [int(place) for place in places[np.argsort(-found, kind="stable")[:k]]]

@@ -6,11 +6,11 @@ import random
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from agenttrain.errors import UserError
-from agenttrain.jsonfile import read_records
 from agenttrain.ranges import Count, Share, Whole
+from agenttrain.task.hotpotqa import read_questions
 from agenttrain.types import Message, Task
 from agenttrain.world import Question, World
 
@@ -100,19 +100,11 @@ class Hopqa:
         )
 
     def _from_file(self, path: str) -> list[Task]:
-        tasks: dict[str, Task] = {}
-        for number, (place, record) in enumerate(read_records(path, question=str, answer=str), start=1):
-            name = str(record.get("id", record.get("_id", number)))
-            if name in tasks:
-                raise UserError(f"{place}: the id '{name}' has been used before.")
-            gold = _gold_titles(place, record.get("supporting_facts") or [])
-            tasks[name] = Task(
-                id=f"{Path(path).stem}/{name}",
-                messages=_opening(record["question"]),
-                answer=record["answer"],
-                data={"gold": gold} if gold else {},
-            )
-        return [task for task in tasks.values() if self._ours(task.messages[-1]["content"])]
+        return [
+            Task(f"{Path(path).stem}/{q.name}", _opening(q.text), q.answer, {"gold": q.gold} if q.gold else {})
+            for q in read_questions(path)
+            if self._ours(q.text)
+        ]
 
     def _ours(self, subject: str) -> bool:
         """A fixed fifth of all names is held out, in every world and for every seed."""
@@ -122,12 +114,3 @@ class Hopqa:
 
 def _opening(question: str) -> list[Message]:
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
-
-
-def _gold_titles(place: str, facts: Any) -> list[str]:
-    """Titles from HotpotQA's `[[title, sentence number], ...]`, or `{"title": [...]}` as its Parquet copies have it."""
-    try:
-        titles = facts["title"] if isinstance(facts, dict) else [title for title, _ in facts]
-        return list(dict.fromkeys(titles))
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{place}: 'supporting_facts' is no list of [title, sentence number].") from None
