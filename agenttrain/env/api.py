@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import os
-import threading
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from agenttrain.env.backend import Backend, Reply, outcome
+from agenttrain.env.backend import Backend, Reply, outcome, says
 from agenttrain.env.code import plain
 from agenttrain.env.gateway import Gateway
-from agenttrain.env.http_backend import Embedded, HttpBackend, Remote, fetch
+from agenttrain.env.http_backend import Embedded, HttpBackend
 from agenttrain.env.mcp_backend import McpBackend
-from agenttrain.env.openapi import Operation, Request, operations
+from agenttrain.env.openapi import Operation, operations
+from agenttrain.env.remote import Site
 from agenttrain.env.schema import Schema
 from agenttrain.env.tau_backend import TauBackend
 from agenttrain.env.tools import BadCall, Call, answers, read_call, tool
-from agenttrain.errors import UserError
+from agenttrain.errors import UserError, did_you_mean
 from agenttrain.ranges import Count, Positive, Share
 from agenttrain.services.description import description as describe
 from agenttrain.services.service import Service
 from agenttrain.services.trade import trade
-from agenttrain.types import InfraError, Message, Observation, Task, Tool
+from agenttrain.types import Message, Observation, Task, Tool
 
 FINISH = tool("finish", "End, with the answer if one was asked for.", answer={"type": "string"})
-
-_loading = threading.Lock()
 
 
 class Api:
@@ -38,7 +34,7 @@ class Api:
     Which it is, is said by the first of: the task (tau-bench's), `mcp`, `url`; without any the service is invented.
 
     Args:
-        url: where a service listens, without a slash at the end.
+        url: where a service listens.
         description: its OpenAPI 3 description, a file (JSON or YAML) or a URL; None for `openapi.json` at `url`.
         episodes: path at `url` where POST, with the task's data, makes a copy of the service for one episode and
             answers with its `path`. None: all episodes share the service, whose state nobody verifies.
@@ -70,13 +66,13 @@ class Api:
     ) -> None:
         if url and mcp:
             raise UserError("env=api plays a service (env.url) or an MCP server (env.mcp), not both.")
-        if limit is not None and limit > window:
+        if limit is not None and limit >= window:
             raise UserError(f"env.limit={limit} within env.window={window} turns is no limit: a turn has one call.")
-        self.url, self.description, self.episodes = url and url.rstrip("/"), description, episodes
+        self.url, self.description, self.episodes = url, description, episodes
         self.operations, self.token_env, self.mcp, self.state_tool = operations, token_env, mcp, state_tool
         self.faults, self.limit, self.window = faults, limit, window
         self.seconds, self.max_chars = seconds, max_chars
-        self._described: list[Operation] = []
+        self._site = Site(url, description, episodes, token_env, seconds) if url else None
 
     def episode(self, task: Task, seed: int) -> ApiEpisode:
         """
@@ -93,37 +89,13 @@ class Api:
         if "tau" in task.data:
             return TauBackend(task.data["tau"])
         if self.mcp:
-            return McpBackend(self.mcp, self.seconds, self.operations, self.state_tool)
-        if self.url:
-            return HttpBackend(self._remote(self.url), self._copy(self.url, task))
+            return McpBackend(self.mcp, self.seconds, self.state_tool)
+        if self._site:
+            return self._site.open(task)
         if "service" not in task.data:
             raise UserError(f"Task {task.id} names no invented service. Give the service: env.url or env.mcp.")
         name = task.data["service"]
         return HttpBackend(_invented(name), Embedded(Service(trade(name), task.data["rows"])))
-
-    def _copy(self, url: str, task: Task) -> Remote:
-        token = os.environ.get(self.token_env) if self.token_env else None
-        if self.token_env and token is None:
-            raise UserError(f"The environment variable {self.token_env} (env.token_env) is not set.")
-        if self.episodes is None:
-            return Remote(url, "", self.seconds, token)
-        try:
-            made = fetch(url, Request("POST", self.episodes, {}, task.data), self.seconds, token)
-        except TimeoutError as error:
-            raise InfraError(f"{url}{self.episodes} makes no episode in {self.seconds:g} s.") from error
-        if made.status >= 500:
-            raise InfraError(f"{url}{self.episodes} makes no episode: {made.status}.")
-        if made.status >= 400 or not isinstance(made.body, dict) or not isinstance(made.body.get("path"), str):
-            told = plain(str(made.body), 200)
-            raise UserError(f"{url}{self.episodes} makes no episode for task {task.id}: {made.status} {told}")
-        return Remote(url, made.body["path"], self.seconds, token)
-
-    def _remote(self, url: str) -> list[Operation]:
-        with _loading:  # many episodes start at once
-            if not self._described:
-                place = self.description or f"{url}/openapi.json"
-                self._described = operations(_read(place, self.seconds), self.operations)
-            return self._described
 
 
 class ApiEpisode:
@@ -137,13 +109,14 @@ class ApiEpisode:
 
     def __init__(self, task: Task, settings: Api, seed: int) -> None:
         self.task, self.settings = task, settings
-        self.backend: Backend | None = settings.open(task)
         self.gateway = Gateway(settings.faults, settings.limit, settings.window, seed)
-        self._tools = [*self.backend.tools, *self.gateway.tools, FINISH]
-        self._schemas = {t["function"]["name"]: Schema(t["function"]["parameters"]) for t in self._tools}
-        if len(self._schemas) < len(self._tools):
+        self.backend: Backend | None = settings.open(task)
+        try:
+            self._tools = [*offered(self.backend.tools, settings.operations), *self.gateway.tools, FINISH]
+        except UserError:
             self.close()
-            raise UserError("A tool of the service is called 'finish' or 'wait', as one of env=api's own is.")
+            raise
+        self._schemas = {t["function"]["name"]: Schema(t["function"]["parameters"]) for t in self._tools}
         self.seen: set[str] = set()
         """What calls have shown so far."""
         self.turns = self.malformed = 0
@@ -165,22 +138,16 @@ class ApiEpisode:
         state, call = self.state, self._read(action)
         self.turns += 1
         self.gateway.turn += 1
-        if isinstance(call, BadCall):
-            self.malformed += 1
-            return Observation(answers(action, call, call.reason), state=state, feedback={"invalid_call": call.reason})
-        if call.name == "finish":
+        if isinstance(call, Call) and call.name == "finish":
             facts = self._verdict(call.arguments["answer"])
             return Observation([], float(facts["success"]), True, state, facts)
-        if call.name == "wait" and self.gateway.tools:
-            self.gateway.turn += call.arguments["turns"] - 1
-            return Observation(answers(action, call, "Turns have passed."), state=state)
-        try:
-            reply = self._call(call)
-        except ValueError as error:
-            return self._refused(action, call, str(error), state)
-        return Observation(
-            answers(action, call, plain(reply.text, self.settings.max_chars)), state=state, feedback=reply.facts
-        )
+        reply = self._call(call) if isinstance(call, Call) else call
+        if isinstance(reply, BadCall):
+            self.malformed += 1
+            text, facts = reply.reason, {"invalid_call": reply.reason}
+        else:
+            text, facts = plain(reply.text, self.settings.max_chars), reply.facts
+        return Observation(answers(action, call, text), state=state, feedback=facts)
 
     def close(self) -> None:
         backend, self.backend = self.backend, None
@@ -194,16 +161,17 @@ class ApiEpisode:
             return call
         return BadCall(f"{call.name}: {fault}", call.id, call.name)
 
-    def _refused(self, action: Message, call: Call, reason: str, state: str) -> Observation:
-        self.malformed += 1
-        bad = BadCall(f"{call.name}: {reason}", call.id, call.name)
-        return Observation(answers(action, bad, bad.reason), state=state, feedback={"invalid_call": bad.reason})
-
-    def _call(self, call: Call) -> Reply:
+    def _call(self, call: Call) -> Reply | BadCall:
+        if call.name == "wait" and self.gateway.tools:
+            self.gateway.turn += call.arguments["turns"] - 1
+            return Reply("Turns have passed.")
         if refusal := self.gateway.refusal():
             return refusal
         assert self.backend is not None
-        reply = self.backend.call(call.name, call.arguments)
+        try:
+            reply = self.backend.call(call.name, call.arguments)
+        except ValueError as error:
+            return BadCall(f"{call.name}: {error}", call.id, call.name)
         self.seen.add(reply.text)
         return reply
 
@@ -239,40 +207,21 @@ class ApiEpisode:
         return outcome(before, wanted, self.backend.state())
 
 
-def says(given: str, wanted: dict[str, Any]) -> bool:
-    """Whether an answer equals `wanted["answer"]` (as a number if it is one, else but for case and outer blanks), and
-    names each of `wanted["mentions"]` (but for case and commas, as tau-bench looks for them)."""
-    text = given.strip().casefold()
-    if "answer" in wanted and text != str(wanted["answer"]).strip().casefold():
-        try:
-            if float(text) != float(wanted["answer"]):
-                return False
-        except ValueError:
-            return False
-    return all(word.casefold() in text.replace(",", "") for word in wanted.get("mentions", ()))
+def offered(tools: list[Tool], chosen: Sequence[str] | None) -> list[Tool]:
+    """Those of these names, or all.
+
+    Raises:
+        UserError: there is none of a chosen name, or one has a name that is taken.
+    """
+    named = {tool["function"]["name"]: tool for tool in tools}
+    if taken := {"finish", "wait"} & set(named):
+        raise UserError(f"The service has a tool {taken.pop()!r}, as env=api itself has. Rename it.")
+    for name in chosen or ():
+        if name not in named:
+            raise UserError(f"The service has no tool {name!r} (env.operations).{did_you_mean(name, named)}")
+    return [tool for name, tool in named.items() if chosen is None or name in chosen]
 
 
 @cache
 def _invented(name: str) -> list[Operation]:
     return operations(describe(trade(name)))
-
-
-def _read(place: str, seconds: float) -> dict[str, Any]:
-    """A description from a file or a URL.
-
-    Raises:
-        UserError: there is none.
-    """
-    import yaml  # JSON is YAML
-
-    try:
-        if place.startswith(("http://", "https://")):
-            answer = fetch(place, Request("GET", "", {}), seconds)
-            found = answer.body if isinstance(answer.body, dict) else yaml.safe_load(str(answer.body))
-        else:
-            found = yaml.safe_load(Path(place).read_text(encoding="utf-8"))
-    except (OSError, InfraError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"Cannot read the description {place}: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{place} is no OpenAPI description.")
-    return found

@@ -64,3 +64,16 @@ def leaves(value: Any, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any
         items = value.items() if isinstance(value, dict) else enumerate(value)
         return {k: v for name, item in items for k, v in leaves(item, (*place, str(name))).items()}
     return {place: (type(value).__name__, value if not isinstance(value, float) else round(value, 6))}
+
+
+def says(given: str, wanted: dict[str, Any]) -> bool:
+    """Whether an answer equals `wanted["answer"]` (as a number if it is one, else but for case and outer blanks), and
+    names each of `wanted["mentions"]` (but for case and commas, as tau-bench looks for them)."""
+    text = given.strip().casefold()
+    if "answer" in wanted and text != str(wanted["answer"]).strip().casefold():
+        try:
+            if float(text) != float(wanted["answer"]):
+                return False
+        except ValueError:
+            return False
+    return all(word.casefold() in text.replace(",", "") for word in wanted.get("mentions", ()))

@@ -1,4 +1,4 @@
-"""Call -> request -> answer, to a service that OpenAPI describes: an invented one in process, or any by its URL."""
+"""Call -> request -> answer of a service that OpenAPI describes; in process, if it is an invented one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from time import monotonic
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from agenttrain.env.backend import Reply
 from agenttrain.env.openapi import Operation, Request
 from agenttrain.services.service import Service
-from agenttrain.types import InfraError, Tool
-
-MOST = 1_000_000
-"""Bytes of an answer that are read."""
+from agenttrain.types import Tool
 
 
 @dataclass(frozen=True)
@@ -95,86 +89,6 @@ class Embedded:
 
     def close(self) -> None:
         pass
-
-
-class Remote:
-    """A service at a URL, over a connection for each request, so that an idle episode holds none.
-
-    Args:
-        episode: path of this episode's own copy of the service: requests go below it, GET there tells its state and
-            DELETE ends it. Empty where all episodes share the service and its state is unknown.
-        seconds: for a request, from connecting to its answer's last byte.
-        token: sent as `Authorization: Bearer`, if any.
-    """
-
-    def __init__(self, url: str, episode: str, seconds: float, token: str | None) -> None:
-        self.url, self.episode, self.seconds, self.token = url, episode, seconds, token
-
-    def send(self, request: Request) -> Answer:
-        return fetch(self.url + self.episode, request, self.seconds, self.token)
-
-    def key(self) -> str:
-        return ""
-
-    def state(self) -> Any:
-        if not self.episode:
-            return None
-        answer = self._control("GET")
-        if answer.status != 200:
-            raise InfraError(f"{self.url}{self.episode} does not tell its state: {answer.status}.")
-        return answer.body
-
-    def close(self) -> None:
-        if self.episode:
-            self._control("DELETE")
-            self.episode = ""
-
-    def _control(self, method: str) -> Answer:
-        try:
-            return self.send(Request(method, "", {}))
-        except TimeoutError as error:
-            raise InfraError(f"{self.url}{self.episode} does not answer.") from error
-
-
-def fetch(url: str, request: Request, seconds: float, token: str | None = None) -> Answer:
-    """The answer of whoever listens at `url` to a request below it. A redirection is an answer like others.
-
-    Raises:
-        TimeoutError: not all of it came within `seconds`.
-        InfraError: nobody listens, or what answers does not speak HTTP.
-    """
-    place, deadline = urlsplit(url), monotonic() + seconds
-    kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
-    connection = kind(place.hostname or "", place.port, timeout=seconds)
-    headers = {"Accept": "application/json", "Connection": "close", **request.headers}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    body = None
-    if request.body is not None:
-        body, headers["Content-Type"] = json.dumps(request.body).encode(), "application/json"
-    try:
-        connection.request(request.method, place.path + request.target or "/", body, headers)
-        answer = connection.getresponse()
-        return Answer(answer.status, _body(answer, deadline), answer.getheader("Retry-After") or "")
-    except TimeoutError:
-        raise
-    except (OSError, HTTPException) as error:
-        raise InfraError(f"{url}: {type(error).__name__}: {error}") from error
-    finally:
-        connection.close()
-
-
-def _body(answer: HTTPResponse, deadline: float) -> Any:
-    data = b""
-    while len(data) < MOST and (part := answer.read1(65_536)):
-        data += part
-        if monotonic() > deadline:  # a timeout of a socket is one of each read
-            raise TimeoutError
-    text = data[:MOST].decode("utf-8", "replace")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _phrase(status: int) -> str:

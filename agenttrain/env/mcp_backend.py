@@ -37,25 +37,22 @@ class McpBackend:
     Args:
         command: starts the server, word by word.
         seconds: for a call.
-        chosen: names of the tools that are offered; None for all.
         state_tool: tool without arguments that returns the whole state as JSON.
     """
 
-    def __init__(
-        self, command: Sequence[str], seconds: float, chosen: Sequence[str] | None, state_tool: str | None
-    ) -> None:
+    def __init__(self, command: Sequence[str], seconds: float, state_tool: str | None) -> None:
         self.seconds, self.state_tool = seconds, state_tool
         self._server = _Server(command)
         try:
             found = self._server.tools()
-            for name in [*(chosen or ()), *([state_tool] if state_tool else [])]:
-                if name not in found:
-                    raise UserError(f"The MCP server has no tool {name!r}.{did_you_mean(name, found)}")
+            if state_tool is not None and state_tool not in found:
+                raise UserError(
+                    f"The server has no tool {state_tool!r} (env.state_tool).{did_you_mean(state_tool, found)}"
+                )
         except BaseException:
             self.close()
             raise
-        offered = [name for name in found if name != state_tool and (chosen is None or name in chosen)]
-        self._tools = [_tool(name, found[name]) for name in offered]
+        self._tools = [_tool(name, about) for name, about in found.items() if name != state_tool]
 
     @property
     def tools(self) -> list[Tool]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from agenttrain.env.schema import Schema
-from agenttrain.errors import UserError, did_you_mean
+from agenttrain.errors import UserError
 from agenttrain.types import Tool
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _JSON = re.compile(r"application/([\w.-]+\+)?json\b")
+_OURS = {"accept", "authorization", "content-type"}
+"""Headers that OpenAPI says are not described as parameters."""
 _LONGEST = 300
 """Characters of a description that a policy is shown."""
 
@@ -90,23 +92,20 @@ class Operation:
         return f"status {status} is not described"
 
 
-def operations(description: dict[str, Any], chosen: Collection[str] | None = None) -> list[Operation]:
-    """The operations of an OpenAPI 3 description, or those of these names.
+def operations(description: dict[str, Any]) -> list[Operation]:
+    """The operations of an OpenAPI 3 description.
 
     One whose body is no JSON, or which needs a cookie, is left out with a warning.
 
     Raises:
-        UserError: it is none, or lacks a chosen operation.
+        UserError: it is none, or has no operation that can be called.
     """
     if not str(description.get("openapi", "")).startswith("3.") or not isinstance(description.get("paths"), dict):
         raise UserError("The description is no OpenAPI 3: it has no 'openapi: 3.x' or no paths.")
     found = {operation.name: operation for operation in _read(_modern(description))}
-    for name in chosen or ():
-        if name not in found:
-            raise UserError(f"The description has no operation {name!r}.{did_you_mean(name, found)}")
     if not found:
         raise UserError("The description has no operation that can be called.")
-    return [operation for name, operation in found.items() if chosen is None or name in chosen]
+    return list(found.values())
 
 
 def _read(root: dict[str, Any]) -> Iterator[Operation]:
@@ -126,9 +125,9 @@ def _operation(
 ) -> Operation:
     places, properties, required = {}, {}, []
     for parameter in [_follow(p, root) for p in [*shared, *given.get("parameters", [])]]:
-        if parameter["in"] == "cookie":
-            if parameter.get("required"):
-                raise ValueError("it needs a cookie")
+        if parameter["in"] == "cookie" and parameter.get("required"):
+            raise ValueError("it needs a cookie")
+        if parameter["in"] == "cookie" or (parameter["name"].lower() in _OURS and parameter["in"] == "header"):
             continue
         places[parameter["name"]] = parameter["in"]
         about = {"description": parameter["description"][:_LONGEST]} if "description" in parameter else {}

@@ -175,7 +175,7 @@ def test_what_is_no_server_is_said(server, tmp_path):
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(UserError, match="there is no program 'no-such-program'"):
         Api(mcp=["no-such-program"]).episode(task, 0)
-    with pytest.raises(UserError, match=r"no tool 'lamp'\. Did you mean lamps\?"):
+    with pytest.raises(UserError, match=r"no tool 'lamp' \(env\.state_tool\)\. Did you mean lamps\?"):
         Api(mcp=server, state_tool="lamp", seconds=60).episode(task, 0)
     with pytest.raises(InfraError, match="has ended"):
         Api(mcp=[sys.executable, "-c", ""]).episode(task, 0)

@@ -5,8 +5,8 @@ from http.client import HTTPConnection
 
 import pytest
 
-from agenttrain.env.http_backend import fetch
 from agenttrain.env.openapi import Request
+from agenttrain.env.remote import fetch
 from agenttrain.services.server import Server
 from agenttrain.services.trade import trade
 
