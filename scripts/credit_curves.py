@@ -4,31 +4,34 @@
     python scripts/credit_curves.py --short   # the claims alone, three seeds: ten minutes
 
 Every strategy starts from the same weak clone (one per seed, which the corridors have, too), takes its learning rate
-from the same grid, tried on a seed that is not compared, and is judged on the same number of environment steps. A
-killed script goes on where it was: what is complete in --out, by the same command, is not made again.
+from the same grid, tried on a seed that is not compared, and is judged on the same number of environment steps. What is
+found is written anew after each seed. A killed script goes on where it was: what is complete in --out, by the same
+command, is not made again.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
-import math
+import atexit
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
-from statistics import fmean, stdev
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+from curves_report import Pair, Run, Testbed, best_rate, picture, report, write_csv
+
 CONTROLS = Path(__file__).parent / "controls"
+PROCESSES = get_context("forkserver")
+"""Each command is a process of its own, forked from one that has imported what takes seconds to import."""
+PROCESSES.set_forkserver_preload(["agenttrain.trainer.seam", "agenttrain.trainer.sft", "agenttrain.policy.engine"])
+
 ARMS = {
     "grpo": ["credit=grpo"],
     "dr_grpo": ["credit=dr_grpo"],
@@ -36,7 +39,6 @@ ARMS = {
     "reinforce_pp": ["credit=reinforce_pp"],
     "turn": ["credit=turn", "credit.gamma=0.8"],
     "mt_grpo": ["credit=mt_grpo"],
-    "agent_r1": ["credit=agent_r1", "credit.gamma=0.8"],
     "shuffled": ["credit=shuffled", "credit.gamma=0.8"],
     "gigpo": ["credit=gigpo", "credit.gamma=0.8"],
     "hgpo": ["credit=hgpo", "credit.gamma=0.8"],
@@ -47,18 +49,6 @@ ARMS = {
 }
 """What is compared -> how it is chosen. Whatever discounts does so alike."""
 
-
-@dataclass(frozen=True)
-class Testbed:
-    """A kind of corridor, and who is compared with whom on it (the first is the base)."""
-
-    about: str
-    env: list[str]
-    arms: list[str]
-    pairs: list[tuple[str, str]]
-    """Differences besides those from the base."""
-
-
 TESTBEDS = {
     "loops": Testbed(
         "states recur; 20 steps",
@@ -66,103 +56,102 @@ TESTBEDS = {
         [name for name in ARMS if not name.startswith("empg")],
         [("gigpo", "turn"), ("gigpo", "shuffled")],
     ),
-    "fog": Testbed("confusing states can be avoided", ["env.kind=fog", "env.slack=1.5"], ["grpo", "gigpo", "empg"], []),
+    "fog": Testbed(
+        "confusing states can be avoided",
+        ["env.kind=fog", "env.slack=1.5"],
+        ["grpo", "gigpo", "empg", "empg of gigpo"],
+        [("empg of gigpo", "gigpo")],
+    ),
     "crossing": Testbed(
         "confusing states must be crossed: a negative control for empg",
         ["env.kind=crossing", "env.cells=2", "env.slack=1.15", "task.rooms=6"],
         ["grpo", "empg"],
-        [],
     ),
     "luck": Testbed(
         "chance decides half of the rooms, no state recurs: a negative control for anchors",
         ["env.kind=luck", "env.slack=1.25"],
         ["grpo", "gigpo"],
-        [],
     ),
 }
+CLAIMS = {"grpo", "turn", "shuffled", "gigpo", "empg"}
+"""The strategies that the short form compares."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """How much is done."""
 
+    out: Path
     steps: int
     seeds: range
     rates: list[float]
     """The grid that every strategy takes its learning rate from."""
     tuning_seeds: range
     """Of which it is chosen; none of them is compared. Without any, the grid has one rate."""
-    arms: set[str]
+
+    def run(self, pair: Pair, rate: float, seed: int) -> Run:
+        testbed, arm = pair
+        return Run(testbed, arm, rate, seed, self.out / testbed / arm / f"{rate:g}-{seed}-{self.steps}")
 
 
-FULL = Plan(30, range(5), [5e-4, 1e-3, 2e-3], range(100, 101), set(ARMS))
-SHORT = Plan(20, range(3), [1e-3], range(0), {"grpo", "turn", "shuffled", "gigpo", "empg"})
-
-
-@dataclass(frozen=True)
-class Run:
-    """One learning curve."""
-
-    testbed: str
-    arm: str
-    rate: float
-    seed: int
-    folder: Path
-
-    @property
-    def curve(self) -> list[tuple[float, float]]:
-        """(turns per episode, success) of each step of training."""
-        rows = map(json.loads, (self.folder / "metrics.jsonl").read_text().splitlines())
-        return [(row["turns"], row["success"]) for row in rows if "success" in row]
+FULL = Plan(Path("runs/credit-curves"), 30, range(5), [8e-4, 1.6e-3], range(100, 101))
+SHORT = Plan(Path("runs/credit-curves"), 30, range(3), [8e-4], range(0))
 
 
 def main() -> None:
+    plan, jobs, names = asked()
+    pairs = [(name, arm) for name, arms in names.items() for arm in arms]
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with ThreadPoolExecutor(jobs) as pool:
+        together = partial(run_all, pool)
+        together(partial(clone, plan.out, seed) for seed in (*plan.tuning_seeds, *plan.seeds))
+        tried = {pair: [plan.run(pair, rate, s) for rate in plan.rates for s in plan.tuning_seeds] for pair in pairs}
+        together(partial(learn, plan, run) for runs in tried.values() for run in runs)
+        rates = {pair: best_rate(runs) if runs else plan.rates[0] for pair, runs in tried.items()}
+        done: list[Run] = []
+        for seed in plan.seeds:
+            runs = [plan.run(pair, rates[pair], seed) for pair in pairs]
+            together(partial(learn, plan, run) for run in runs)
+            done += runs
+            if len(done) > len(runs):  # a single seed has no interval
+                leave(plan.out, done)
+
+
+def asked() -> tuple[Plan, int, dict[str, list[str]]]:
+    """Plan, processes at a time, and which strategies on which testbeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("runs/credit-curves"))
+    parser.add_argument("--out", type=Path, default=FULL.out)
     parser.add_argument("--short", action="store_true", help="three seeds, fewer strategies, one learning rate for all")
     parser.add_argument("--testbeds", nargs="+", choices=TESTBEDS, default=list(TESTBEDS))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, help="strategies")
+    parser.add_argument("--seeds", type=int, help="number of them, 2 or more")
+    parser.add_argument("--steps", type=int, help="of training, in each run")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time, of one thread each")
-    asked = parser.parse_args()
-    plan, began = SHORT if asked.short else FULL, time.monotonic()
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        together = partial(run_all, pool)
-        together([partial(clone, asked.out, seed) for seed in (*plan.tuning_seeds, *plan.seeds)])
-        pairs = [(name, arm) for name in asked.testbeds for arm in TESTBEDS[name].arms if arm in plan.arms]
-        tried = {
-            pair: [planned(asked.out, plan, *pair, rate, seed) for rate in plan.rates for seed in plan.tuning_seeds]
-            for pair in pairs
-        }
-        together([partial(learn, asked.out, plan, run) for runs in tried.values() for run in runs])
-        rates = {pair: best_rate(runs) if runs else plan.rates[0] for pair, runs in tried.items()}
-        runs = [planned(asked.out, plan, *pair, rates[pair], seed) for seed in plan.seeds for pair in pairs]
-        together([partial(learn, asked.out, plan, run) for run in runs])
-    text = report(runs)
-    (asked.out / "report.md").write_text(text, encoding="utf-8")
-    write_csv(runs, asked.out / "runs.csv")
-    print(f"{text}\n{asked.out}/report.md  {asked.out}/runs.csv  ({(time.monotonic() - began) / 60:.0f} min)")
+    chosen = parser.parse_args()
+    plan = replace(SHORT if chosen.short else FULL, out=chosen.out)
+    plan = replace(plan, seeds=range(chosen.seeds or len(plan.seeds)), steps=chosen.steps or plan.steps)
+    arms = set(chosen.arms or (CLAIMS if chosen.short else ARMS))
+    return plan, chosen.jobs, {n: [a for a in TESTBEDS[n].arms if a in arms] for n in chosen.testbeds}
 
 
 # -- what is run ------------------------------------------------------------------------------------------------------
 
 
 def clone(out: Path, seed: int) -> None:
-    """Episodes of one who knows half of the rooms, in clear corridors and in fog, and the model that imitates them."""
+    """Episodes of one who knows part of the rooms, in clear corridors and in fog, and the model that imitates them."""
     folder = out / f"clone-{seed}"
     for kind in ("loops", "fog"):
         seeds = [f"seed={seed}", f"task.seed={seed}", f"policy.seed={seed}"]
         command(folder / kind, "generate-trajectories", "conf=corridor", f"env.kind={kind}", *seeds)
     data = f"data.path=[{folder}/loops/trajectories.jsonl,{folder}/fog/trajectories.jsonl]"
-    command(folder / "sft", "sft", "conf=corridor", data, "algo.epochs=1", f"seed={seed}", f"model.seed={seed}")
+    command(folder / "sft", "sft", "conf=corridor", data, f"seed={seed}", f"model.seed={seed}")
 
 
-def planned(out: Path, plan: Plan, testbed: str, arm: str, rate: float, seed: int) -> Run:
-    return Run(testbed, arm, rate, seed, out / testbed / arm / f"{rate:g}-{seed}-{plan.steps}")
-
-
-def learn(out: Path, plan: Plan, run: Run) -> None:
+def learn(plan: Plan, run: Run) -> None:
     settings = [*TESTBEDS[run.testbed].env, *ARMS[run.arm], f"algo.learning_rate={run.rate}"]
-    start = [f"model.path={out}/clone-{run.seed}/sft/model", f"task.seed={run.seed}", f"seed={run.seed}"]
-    command(run.folder, "rl", "conf=corridor", *start, *settings, f"algo.steps={plan.steps}", "save_trajectories=false")
+    start = [f"model.path={plan.out}/clone-{run.seed}/sft/model", f"task.seed={run.seed}", f"seed={run.seed}"]
+    length = f"algo.steps={plan.steps}"
+    command(run.folder, "rl", "conf=corridor", *start, *settings, length, "save_trajectories=false")
 
 
 def command(out: Path, *words: str) -> None:
@@ -171,20 +160,37 @@ def command(out: Path, *words: str) -> None:
     Raises:
         SystemExit: it failed.
     """
-    line = [sys.executable, "-m", "agenttrain", *words, f"out={out}", "--config-dir", str(CONTROLS)]
-    shown, log = shlex.join(["agenttrain", *line[3:]]), out.with_suffix(".log")
+    shown, log = shlex.join(["agenttrain", *words, f"out={out}"]), out.with_suffix(".log")
     if (out / "report.md").is_file() and log.is_file() and log.read_text().startswith(shown + "\n"):
         return
     shutil.rmtree(out, ignore_errors=True)
     log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(shown + "\n")
     began = time.monotonic()
-    with log.open("w") as file:
-        file.write(shown + "\n")
-        file.flush()
-        code = subprocess.run(line, stdout=file, stderr=subprocess.STDOUT, env=os.environ | ONE_THREAD).returncode
+    code = in_a_process([*words, f"out={out}", "--config-dir", str(CONTROLS)], log)
     print(f"{time.monotonic() - began:4.0f} s  {out}", flush=True)
     if code:
         raise SystemExit(f"{shown}\nended with status {code}: see {log}")
+
+
+def in_a_process(words: list[str], log: Path) -> int:
+    """The exit status of `agenttrain WORDS`."""
+    process = PROCESSES.Process(target=act, args=(words, log))
+    process.start()
+    process.join()
+    return process.exitcode or 0
+
+
+def act(words: list[str], log: Path) -> None:
+    """`agenttrain WORDS`; all that it says goes to the log, and its CPU seconds last. Ends the process."""
+    from agenttrain import cli
+
+    with log.open("a") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    atexit.register(lambda: print(f"{time.process_time():.1f} CPU s", flush=True))
+    sys.argv = ["agenttrain", *words]
+    cli.main()
 
 
 def run_all(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], None]]) -> None:
@@ -198,83 +204,14 @@ def run_all(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], None]]) -> Non
         raise
 
 
-# -- what is found ----------------------------------------------------------------------------------------------------
-
-
-def success(curve: Sequence[tuple[float, float]], start: float, end: float) -> float:
-    """Mean success between two numbers of environment steps (here: turns per place in the batch)."""
-    at, total = 0.0, 0.0
-    for turns, rate in curve:
-        total += rate * max(0.0, min(end, at + turns) - max(start, at))
-        at += turns
-    return total / (end - start)
-
-
-def best_rate(runs: Sequence[Run]) -> float:
-    """The learning rate with the highest mean success over its seeds."""
-    budget = shortest(runs)
-    rates = {run.rate for run in runs}
-    return max(rates, key=lambda rate: fmean(success(run.curve, 0, budget) for run in runs if run.rate == rate))
-
-
-def shortest(runs: Iterable[Run]) -> float:
-    """The environment steps that all of these runs have made."""
-    return min(sum(turns for turns, _ in run.curve) for run in runs)
-
-
-def interval(values: Sequence[float]) -> str:
-    """The mean with Student's 95 % interval."""
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
-    mean = fmean(values)
-    return f"{mean:+.3f} ({mean - half:+.3f} to {mean + half:+.3f})"
-
-
-def report(runs: Sequence[Run]) -> str:
-    """A section for each testbed."""
-    return "\n".join(
-        section(name, [run for run in runs if run.testbed == name]) for name in {r.testbed: 0 for r in runs}
-    )
-
-
-def section(testbed: str, runs: Sequence[Run]) -> str:
-    """Area under the curve and final success of each arm, and the differences paired by seed."""
-    bed, budget = TESTBEDS[testbed], shortest(runs)
-    arms = list(dict.fromkeys(run.arm for run in runs))
-    whole = {arm: [success(run.curve, 0, budget) for run in runs if run.arm == arm] for arm in arms}
-    last = {arm: [success(run.curve, 0.8 * budget, budget) for run in runs if run.arm == arm] for arm in arms}
-    rates = {run.arm: run.rate for run in runs}
-    lines = [
-        f"## {testbed}: {bed.about}\n",
-        f"{len(whole[arms[0]])} seeds; {budget:.0f} environment steps in each of the episodes played side by side.\n",
-        "| strategy | learning rate | mean success | final success |",
-        "|---|---|---|---|",
-    ]
-    for arm in arms:
-        lines.append(f"| {arm} | {rates[arm]:g} | {fmean(whole[arm]):.3f} | {fmean(last[arm]):.3f} |")
-    lines += [
-        "",
-        "| difference, paired by seed | mean success (95 %) | seeds above | final success (95 %) |",
-        "|---|---|---|---|",
-    ]
-    pairs = [(arm, arms[0]) for arm in arms[1:]] + [pair for pair in bed.pairs if set(pair) <= set(arms)]
-    for one, other in pairs:
-        gains = [a - b for a, b in zip(whole[one], whole[other], strict=True)]
-        ends = [a - b for a, b in zip(last[one], last[other], strict=True)]
-        above = f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
-        lines.append(f"| {one} - {other} | {interval(gains)} | {above} | {interval(ends)} |")
-    return "\n".join(lines) + "\n"
-
-
-def write_csv(runs: Sequence[Run], path: Path) -> None:
-    """A line for each step of each run."""
-    with path.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["testbed", "strategy", "learning_rate", "seed", "step", "turns", "success"])
-        for run in runs:
-            for step, (turns, rate) in enumerate(run.curve, start=1):
-                rows.writerow([run.testbed, run.arm, run.rate, run.seed, step, turns, rate])
+def leave(out: Path, runs: list[Run]) -> None:
+    """Table, picture and figures of the seeds that are complete."""
+    seconds = sum(float(log.read_text().split()[-3]) for log in out.rglob("*.log"))
+    text = report(runs, TESTBEDS) + f"\n{seconds / 60:.0f} CPU minutes, for all that is in {out}.\n"
+    (out / "report.md").write_text(text, encoding="utf-8")
+    (out / "curves.svg").write_text(picture(runs, TESTBEDS), encoding="utf-8")
+    write_csv(runs, out / "runs.csv")
+    print(f"\n{text}\n{out}/report.md  {out}/curves.svg  {out}/runs.csv\n", flush=True)
 
 
 if __name__ == "__main__":

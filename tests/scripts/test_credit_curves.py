@@ -1,8 +1,12 @@
+"""The table of learning curves adds up, and a killed script goes on where it was."""
+
 import json
+import os
+import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
@@ -20,6 +24,7 @@ def load(path):
     return module
 
 
+table = load(SCRIPTS / "curves_report.py")
 curves = load(SCRIPTS / "credit_curves.py")
 
 
@@ -34,18 +39,23 @@ def test_every_testbed_composes_and_compares_arms_that_exist(testbed):
     compose("rl", ["conf=corridor", *bed.env], curves.CONTROLS)
     assert set(bed.arms) <= set(curves.ARMS)
     assert {arm for pair in bed.pairs for arm in pair} <= set(bed.arms)
-    assert bed.arms[0] in curves.SHORT.arms & curves.FULL.arms
+    assert bed.arms[0] in curves.CLAIMS
 
 
 def test_success_is_over_environment_steps_and_not_over_steps_of_training():
     curve = [(30.0, 0.0), (10.0, 1.0)]
-    assert curves.success(curve, 0, 40) == 0.25
-    assert curves.success(curve, 20, 40) == 0.5
-    assert curves.success(curve, 0, 35) == pytest.approx(5 / 35)
+    assert table.success(curve, 0, 40) == 0.25
+    assert table.success(curve, 20, 40) == 0.5
+    assert table.success(curve, 0, 35) == pytest.approx(5 / 35)
+
+
+def test_a_curve_that_ends_early_goes_on_as_its_last_steps_did():
+    curve = [(10.0, 0.0), *[(10.0, 0.5), (10.0, 1.0)] * 2, (10.0, 0.5)]
+    assert table.success(curve, 60, 100) == pytest.approx(0.7)
 
 
 def test_an_interval_is_student_s():
-    assert curves.interval([0.1, 0.2, 0.3]) == "+0.200 (-0.048 to +0.448)"  # 4.303 * 0.1 / sqrt(3)
+    assert table.interval([0.1, 0.2, 0.3]) == "+0.200 (-0.048 to +0.448)"  # 4.303 * 0.1 / sqrt(3)
 
 
 def run(folder, arm, rate, seed, successes, turns=10.0):
@@ -53,36 +63,51 @@ def run(folder, arm, rate, seed, successes, turns=10.0):
     folder.mkdir()
     rows = [{"step": n, "turns": turns, "success": s} for n, s in enumerate(successes)]
     (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, [*rows, {"train_runtime": 1.0}])))
-    return curves.Run("luck", arm, rate, seed, folder)
+    return table.Run("luck", arm, rate, seed, folder)
 
 
 def test_the_learning_rate_is_the_best_over_all_tuning_seeds(tmp_path):
     tried = [(0.1, 0, [0.9, 0.9]), (0.1, 1, [0.0, 0.0]), (0.2, 0, [0.5, 0.5]), (0.2, 1, [0.5, 0.5])]
-    assert curves.best_rate([run(tmp_path, "grpo", *settings) for settings in tried]) == 0.2
+    assert table.best_rate([run(tmp_path, "grpo", *settings) for settings in tried]) == 0.2
 
 
-def test_the_table_pairs_by_seed_and_ends_where_the_shortest_run_does(tmp_path):
-    runs = [run(tmp_path, "grpo", 0.1, seed, [0.1 * seed] * 10) for seed in range(3)]
-    runs += [run(tmp_path, "gigpo", 0.2, seed, [0.1 * seed + 0.2, 1.0], turns=45.0) for seed in range(3)]
-    runs[-1] = run(tmp_path, "gigpo", 0.2, 9, [0.4, 1.0], turns=45.0)
-    text = curves.report(runs)
-    assert "3 seeds; 90 environment steps" in text
-    assert "| gigpo | 0.2 | 0.650 | 1.000 |" in text
+def test_the_table_pairs_by_seed_over_the_same_environment_steps(tmp_path):
+    runs = [run(tmp_path, "gigpo", 0.2, seed, [0.1 * seed + 0.2, 1.0], turns=50.0) for seed in (2, 0, 1)]
+    runs = [run(tmp_path, "grpo", 0.1, seed, [0.1 * seed] * 10) for seed in range(3)] + runs
+    text = table.report(runs, curves.TESTBEDS)
+    assert "3 seeds; 100 environment steps" in text
+    assert "| gigpo | 0.2 | 0.650 (0.526 to 0.774) | 1.000 (1.000 to 1.000) |" in text
     assert "| gigpo - grpo | +0.550 (+0.426 to +0.674) | 3 of 3 | +0.900 (+0.652 to +1.148) |" in text
 
 
-def test_what_is_complete_is_not_made_again_and_all_else_is(tmp_path, monkeypatch):
+def test_the_picture_has_a_curve_and_a_band_for_each_strategy_within_its_panel(tmp_path):
+    runs = [run(tmp_path, arm, 0.1, seed, [0.0, 1.0 * seed]) for arm in ("grpo", "gigpo") for seed in (0, 1)]
+    drawn = [e.attrib for e in ET.fromstring(table.picture(runs, curves.TESTBEDS)).iter("{http://www.w3.org/2000/svg}path")]
+    lines = [e["d"] for e in drawn if e.get("fill") == "none"]
+    assert len(lines) == 2
+    assert len([e for e in drawn if "fill-opacity" in e]) == 2
+    ys = [float(point.split()[1]) for point in lines[0][1:].split("L")]
+    assert ys[0] - ys[-1] == pytest.approx(table.HEIGHT / 2)  # from 0 to the mean of 0 and 1
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The commands that were started, each of which leaves a report."""
     made = []
 
-    def start(line, **_):
-        out = Path(next(word for word in line if word.startswith("out=")).removeprefix("out="))
+    def start(words, log):
+        out = Path(next(word for word in words if word.startswith("out=")).removeprefix("out="))
         assert not out.exists()
         out.mkdir()
         (out / "report.md").touch()
-        made.append(line)
-        return CompletedProcess(line, 0)
+        made.append(words)
+        return 0
 
-    monkeypatch.setattr(curves.subprocess, "run", start)
+    monkeypatch.setattr(curves, "in_a_process", start)
+    return made
+
+
+def test_what_is_complete_is_not_made_again_and_all_else_is(tmp_path, made):
     for words in (("rl", "seed=1"), ("rl", "seed=1"), ("rl", "seed=2"), ("rl", "seed=2")):
         curves.command(tmp_path / "run", *words)
     assert len(made) == 2
@@ -92,7 +117,7 @@ def test_what_is_complete_is_not_made_again_and_all_else_is(tmp_path, monkeypatc
 
 
 def test_a_command_that_fails_is_told_with_its_log(tmp_path, monkeypatch):
-    monkeypatch.setattr(curves.subprocess, "run", lambda line, **_: CompletedProcess(line, 2))
+    monkeypatch.setattr(curves, "in_a_process", lambda words, log: 2)
     with pytest.raises(SystemExit, match=r"ended with status 2: see .*run\.log"):
         curves.command(tmp_path / "run", "rl", "seed=1")
 
@@ -111,3 +136,19 @@ def test_shuffled_anchors_are_those_of_the_same_task_and_leave_the_batch_as_it_w
     assert advantages == shuffled(gamma=1.0)(batch)
     assert [len(row) for row in advantages] == [3, 3, 3, 3]
     assert advantages[2] == advantages[2][:1] * 3  # where all states are one, shuffling changes nothing
+
+
+@pytest.mark.slow
+def test_the_short_form_runs_the_real_commands_and_a_second_call_runs_none(tmp_path):
+    line = [sys.executable, SCRIPTS / "credit_curves.py", "--short", "--out", tmp_path, "--testbeds", "luck"]
+    line += ["--seeds", "2", "--steps", "2", "--jobs", "2"]
+    done = subprocess.run(line, capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "2 seeds; " in done.stdout
+    assert "| gigpo - grpo |" in done.stdout
+    assert (tmp_path / "luck/gigpo/0.0008-1-2.log").read_text().endswith("CPU s\n")
+    assert len((tmp_path / "runs.csv").read_text().splitlines()) == 1 + 2 * 2 * 2
+    ET.parse(tmp_path / "curves.svg")
+    again = subprocess.run(line, capture_output=True, text=True, env=os.environ)
+    assert again.returncode == 0
+    assert " s  " not in again.stdout
