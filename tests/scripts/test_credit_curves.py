@@ -82,7 +82,9 @@ def test_the_table_pairs_by_seed_over_the_same_environment_steps(tmp_path):
 
 def test_the_picture_has_a_curve_and_a_band_for_each_strategy_within_its_panel(tmp_path):
     runs = [run(tmp_path, arm, 0.1, seed, [0.0, 1.0 * seed]) for arm in ("grpo", "gigpo") for seed in (0, 1)]
-    drawn = [e.attrib for e in ET.fromstring(table.picture(runs, curves.TESTBEDS)).iter("{http://www.w3.org/2000/svg}path")]
+    drawn = [
+        e.attrib for e in ET.fromstring(table.picture(runs, curves.TESTBEDS)).iter("{http://www.w3.org/2000/svg}path")
+    ]
     lines = [e["d"] for e in drawn if e.get("fill") == "none"]
     assert len(lines) == 2
     assert len([e for e in drawn if "fill-opacity" in e]) == 2
