@@ -30,6 +30,8 @@ NEEDS = {
     "data=sharegpt": ["data.path={files}/sharegpt.jsonl"],
 }
 NOT_RUN = {
+    "task=miniwob": "needs a browser: slow tests in tests/env/test_chromium.py",
+    "policy=miniwob_expert": "needs a browser: slow tests in tests/env/test_chromium.py",
     "task=tau": "needs its data: tests/task/test_tau.py",
     "policy=endpoint": "needs a server: tests/policy/test_endpoint.py starts one",
     "policy=vllm": "few machines have vLLM: slow tests in tests/policy/test_vllm.py play and train with it",
