@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from agenttrain.env.backend import Backend, Reply, outcome, says
+from agenttrain.env.backend import Backend, Reply, leaves, outcome, says
 from agenttrain.env.code import plain
 from agenttrain.env.gateway import Gateway
 from agenttrain.env.http_backend import Embedded, HttpBackend
@@ -191,7 +190,7 @@ class ApiEpisode:
         assert self.backend is not None
         fresh = self.settings.open(self.task)
         try:
-            before = copy.deepcopy(fresh.state())
+            before = leaves(fresh.state())
             for name, arguments in calls:
                 reply = fresh.call(name, arguments)
                 if "tool_error" in reply.facts and "tau" not in self.task.data:
@@ -204,7 +203,7 @@ class ApiEpisode:
                 f"Task {self.task.id} is verified by the service's state, which nobody tells. "
                 "Give env.episodes for a service, env.state_tool for an MCP server."
             )
-        return outcome(before, wanted, self.backend.state())
+        return outcome(before, leaves(wanted), leaves(self.backend.state()))
 
 
 def offered(tools: list[Tool], chosen: Sequence[str] | None) -> list[Tool]:

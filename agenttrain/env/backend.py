@@ -47,18 +47,20 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
-def outcome(before: Any, wanted: Any, after: Any) -> dict[str, int]:
+Leaves = dict[tuple[str, ...], Any]
+
+
+def outcome(before: Leaves, wanted: Leaves, after: Leaves) -> dict[str, int]:
     """How many places of the state were to change and did not become what they should (`missing`), and how many others
     changed (`side_effects`)."""
-    first, goal, last = leaves(before), leaves(wanted), leaves(after)
-    owed = {place for place in first | goal if first.get(place) != goal.get(place)}
+    owed = {place for place in before | wanted if before.get(place) != wanted.get(place)}
     return {
-        "missing": sum(last.get(place) != goal.get(place) for place in owed),
-        "side_effects": sum(last.get(place) != first.get(place) for place in (first | last).keys() - owed),
+        "missing": sum(after.get(place) != wanted.get(place) for place in owed),
+        "side_effects": sum(after.get(place) != before.get(place) for place in (before | after).keys() - owed),
     }
 
 
-def leaves(value: Any, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+def leaves(value: Any, place: tuple[str, ...] = ()) -> Leaves:
     """Place -> plain value, with its type (true is not 1), of everything within a JSON value."""
     if isinstance(value, dict | list) and value:
         items = value.items() if isinstance(value, dict) else enumerate(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from typing import Any
@@ -23,7 +22,7 @@ class Service:
 
     def __init__(self, trade: Trade, seed: int) -> None:
         self.trade = trade
-        self.state: State = copy.deepcopy(trade.rows(seed))
+        self.state: State = trade.rows(seed)
 
     def request(self, method: str, target: str, body: Any = None) -> Answer:
         """Serve `method` on `target` (path and query, quoted). Never raises: what is wrong is an answer of 4xx."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from agenttrain.env.api import Api
-from agenttrain.env.backend import outcome, says
+from agenttrain.env.backend import leaves, outcome, says
 from agenttrain.env.openapi import Request
 from agenttrain.env.remote import fetch
 from agenttrain.errors import UserError
@@ -287,11 +287,12 @@ def test_answers_are_compared(given, wanted, right):
 
 
 def test_what_was_to_change_and_what_was_not_are_counted_apart():
-    before = {"a": {"x": 1, "y": [1, 2]}, "b": 0}
-    wanted = {"a": {"x": 2, "y": [1, 2]}, "b": 0}
+    before = leaves({"a": {"x": 1, "y": [1, 2]}, "b": 0})
+    wanted = leaves({"a": {"x": 2, "y": [1, 2]}, "b": 0})
+    worse = leaves({"a": {"x": 2, "y": [1]}, "b": False, "c": 1})
     assert outcome(before, wanted, wanted) == {"missing": 0, "side_effects": 0}
     assert outcome(before, wanted, before) == {"missing": 1, "side_effects": 0}
-    assert outcome(before, wanted, {"a": {"x": 2, "y": [1]}, "b": False, "c": 1}) == {"missing": 0, "side_effects": 3}
+    assert outcome(before, wanted, worse) == {"missing": 0, "side_effects": 3}
 
 
 class Careless(Scripted):
