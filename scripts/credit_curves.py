@@ -160,7 +160,7 @@ def command(out: Path, *words: str) -> None:
     Raises:
         SystemExit: it failed.
     """
-    shown, log = shlex.join(["agenttrain", *words, f"out={out}"]), out.with_suffix(".log")
+    shown, log = shlex.join(["agenttrain", *words, f"out={out}"]), out.parent / f"{out.name}.log"
     if (out / "report.md").is_file() and log.is_file() and log.read_text().startswith(shown + "\n"):
         return
     shutil.rmtree(out, ignore_errors=True)

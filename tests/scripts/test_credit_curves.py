@@ -118,6 +118,12 @@ def test_what_is_complete_is_not_made_again_and_all_else_is(tmp_path, made):
     assert len(made) == 3
 
 
+def test_runs_of_one_strategy_have_logs_of_their_own(tmp_path, made):
+    for folder in ("0.001-1-30", "0.001-2-30") * 2:
+        curves.command(tmp_path / folder, "rl")
+    assert len(made) == 2
+
+
 def test_a_command_that_fails_is_told_with_its_log(tmp_path, monkeypatch):
     monkeypatch.setattr(curves, "in_a_process", lambda words, log: 2)
     with pytest.raises(SystemExit, match=r"ended with status 2: see .*run\.log"):
