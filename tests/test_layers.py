@@ -38,6 +38,8 @@ ALLOWED = {
     "task": {*WORDS, "jsonfile", "crafting", "corridor", "shop", "world", "databases", "library", "list_steps", "services"},
     "env": {*WORDS, "jsonfile", "crafting", "corridor", "shop", "world", "databases", "library", "sandbox", "services"},
     "policy": {*WORDS, "crafting", "corridor", "shop", "list_steps", "store"},
+    "tool": {*WORDS, "jsonfile", "world", "env"},
+    "toolformer": {*WORDS, "jsonfile", "tool", "model"},
     "reward": WORDS,
     "credit": WORDS,
     "data": {*WORDS, "jsonfile", "store"},
@@ -71,12 +73,15 @@ ALLOWED = {
         "trainer",
         "eval",
         "promises",
+        "jsonfile",
+        "tool",
+        "toolformer",
     },
 }
 HEAVY = {"torch", "trl", "transformers", "peft", "accelerate"}
 COMPUTES = re.compile(
-    r"(model|trainer)/.*|policy/(local|engine|attention|cache|cast|sampling|vllm\w*|weights)\.py"
-    r"|env/trl_class\.py|commands/inspect\.py"
+    r"(model|trainer)/.*|toolformer/(annotate|reading)\.py|policy/(local|engine|attention|cache|cast|sampling|vllm\w*|weights)\.py"
+    r"|env/callables\.py|commands/inspect\.py"
 )
 """The last two read a schema and a tokenizer with transformers, inside a function."""
 CONFIGURES = re.compile(r"config/(compose|overrides)\.py")

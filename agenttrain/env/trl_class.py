@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import hashlib
 import importlib
@@ -12,8 +11,10 @@ import threading
 from functools import cache
 from typing import Any
 
+from agenttrain.env.callables import result, tools_of
 from agenttrain.env.tools import BadCall, answer, read_call
 from agenttrain.errors import UserError
+from agenttrain.ranges import Count
 from agenttrain.types import InfraError, Message, Observation, Task, Tool
 
 _NO_TOOLS = ("reset", "get_reward", "close")
@@ -37,10 +38,11 @@ class TrlClass:
     Args:
         target: `package.module:Class`, importable where agenttrain runs.
         success_at: lowest return that counts as success, for a class without `success`.
+        max_chars: most characters of a tool's result; what is longer is cut.
     """
 
-    def __init__(self, target: str, success_at: float = 1.0) -> None:
-        self.target, self.success_at = target, success_at
+    def __init__(self, target: str, success_at: float = 1.0, max_chars: Count = 4000) -> None:
+        self.target, self.success_at, self.max_chars = target, success_at, max_chars
 
     def episode(self, task: Task, seed: int) -> TrlEpisode:
         """
@@ -49,14 +51,14 @@ class TrlClass:
         """
         with _loading:  # many episodes start at once
             game, tools = _load(self.target)
-        return TrlEpisode(task, game(), tools, seed, self.success_at)
+        return TrlEpisode(task, game(), tools, seed, self)
 
 
 class TrlEpisode:
     """One attempt, played on one instance. All calls of an action are executed, in order."""
 
-    def __init__(self, task: Task, game: Any, tools: list[Tool], seed: int, success_at: float) -> None:
-        self.task, self.game, self.seed, self.success_at = task, game, seed, success_at
+    def __init__(self, task: Task, game: Any, tools: list[Tool], seed: int, settings: TrlClass) -> None:
+        self.task, self.game, self.seed, self.settings = task, game, seed, settings
         self._tools = tools
         self._total = 0.0
         self._history: list[Any] = []
@@ -89,7 +91,7 @@ class TrlEpisode:
         reward = self._gain(done)
         if done:
             success = getattr(self.game, "success", None)
-            facts["success"] = self._total >= self.success_at if success is None else bool(success)
+            facts["success"] = self._total >= self.settings.success_at if success is None else bool(success)
         return Observation(messages, reward, done, state, facts)
 
     def close(self) -> None:
@@ -101,11 +103,12 @@ class TrlEpisode:
         if isinstance(call, BadCall):
             return answer(call, call.reason), {"invalid_call": call.reason}
         try:
-            text, facts = str(_result(getattr(self.game, call.name)(**call.arguments))), {}
+            text, facts = str(result(getattr(self.game, call.name)(**call.arguments))), {}
         except InfraError:
             raise
         except Exception as error:  # how a TRL class tells that something was not allowed
             text, facts = f"Error: {error}", {"tool_error": str(error)}
+        text = text[: self.settings.max_chars]
         self._history.append([call.name, call.arguments, text])
         return answer(call, text), facts
 
@@ -115,20 +118,12 @@ class TrlEpisode:
         if not hasattr(self.game, "get_reward"):
             self._total = float(getattr(self.game, "reward", None) or 0.0)
         elif done:
-            self._total = float(_result(self.game.get_reward()))
+            self._total = float(result(self.game.get_reward()))
         return self._total - before
-
-
-def _result(value: Any) -> Any:
-    """A tool may be a coroutine function; its turn has a thread, and so a loop, of its own."""
-    return asyncio.run(value) if inspect.iscoroutine(value) else value
 
 
 @cache
 def _load(target: str) -> tuple[type, list[Tool]]:
-    from transformers.utils import get_json_schema
-    from transformers.utils.chat_template_utils import DocstringParsingException, TypeHintParsingException
-
     module, _, name = target.partition(":")
     try:
         game = getattr(importlib.import_module(module), name)
@@ -137,11 +132,4 @@ def _load(target: str) -> tuple[type, list[Tool]]:
     if not inspect.isclass(game) or not callable(getattr(game, "reset", None)):
         raise UserError(f"env.target={target} is no class with a method reset, as TRL's environment_factory wants.")
     methods = [m for n, m in inspect.getmembers(game, inspect.isfunction) if n not in _NO_TOOLS and n[0] != "_"]
-    try:
-        schemas = [get_json_schema(method)["function"] for method in methods]
-    except (DocstringParsingException, TypeHintParsingException) as error:
-        raise UserError(f"env.target={target} has a method that is no tool: {error}") from None
-    for schema in schemas:
-        schema.pop("return", None)  # endpoints refuse what OpenAI's form does not have
-        schema["parameters"]["additionalProperties"] = False
-    return game, [{"type": "function", "function": schema} for schema in schemas]
+    return game, tools_of(methods, f"env.target={target}")

@@ -4,7 +4,8 @@ from typer.testing import CliRunner
 from agenttrain import cli
 from agenttrain.config import options
 
-EMBEDDED = sorted(set(options.options("env", options.folders())) - {"trl_class"})  # which runs code of the user
+EMBEDDED = sorted(set(options.options("env", options.folders())) - {"trl_class", "functions", "gymnasium", "openenv"})
+"""Without those that others write."""
 
 
 def check(*words):
