@@ -30,6 +30,7 @@ NEEDS = {
     "data=fireact": ["data.path={files}/fireact.json"],
     "data=chat": ["data.path={files}/chat.jsonl"],
     "data=sharegpt": ["data.path={files}/sharegpt.jsonl"],
+    "data=text": ["data.path={files}/texts.jsonl"],
 }
 FOREIGN = ("functions", "gymnasium", "openenv", "prompts")
 """Environments that others write, and their tasks: nobody knows what solves them."""
@@ -44,9 +45,14 @@ NOT_RUN = {
     "policy=endpoint": "needs a server: tests/policy/test_endpoint.py starts one",
     "policy=vllm": "few machines have vLLM: slow tests in tests/policy/test_vllm.py play and train with it",
     "model=": "weights from a hub",
-    "credit=gae": "needs a critic: tests/credit/test_gae.py",
-    "credit=agent_r1": "needs a critic: tests/credit/test_agent_r1.py",
 }
+CRITICS = ("credit=gae", "credit=agent_r1")
+"""Credit that needs algo=ppo, which takes no other."""
+OWN_STEPS = {
+    "toolformer generate-trajectories": "corpus={files}/texts.jsonl annotator.max_tokens=4",
+    "toolformer eval": "questions={files}/texts.jsonl decoder.max_tokens=4",
+}
+"""Of recipes that put another function behind a command."""
 TINY = (
     "model=tiny model.layers=1 model.hidden=32 model.heads=2 model.kv_heads=1 model.head_dim=16 model.intermediate=32"
 )
@@ -165,15 +171,17 @@ def runs(tmp_path_factory):
         for record in chat
     ]
     (folder / "files/sharegpt.jsonl").write_text("\n".join(map(json.dumps, sharegpt)))
+    texts = [{"text": f"Ada has {n} and 4.", "answer": "4"} for n in range(6)]
+    (folder / "files/texts.jsonl").write_text("\n".join(map(json.dumps, texts)))
     places = {"files": folder / "files", "craft": folder / "craft", "sft": folder / "sft"}
     run("generate-trajectories", ["task.n=6", "rollout.max_turns=60"], folder / "craft", places)
     run("sft", [*TINY.split(), "data=trajectories"], folder / "sft", places)
     return places
 
 
-def run(command, line, out, places):
+def run(command, line, out, places, steps=None):
     needs = [need for word in line for need in NEEDS.get(word.replace("[", "").replace("]", ""), [])]
-    words = [*TWO_STEPS[command].split(), *line, *needs, f"out={out}"]
+    words = [*(steps or TWO_STEPS[command]).split(), *line, *needs, f"out={out}"]
     flags = ["--config-dir", str(out.parent)] if "env=trl_class" in line else []
     result = CliRunner().invoke(cli.app, [command, *(word.format(**places) for word in words), *flags])
     assert result.exit_code == 0, f"agenttrain {command} {' '.join(words)}\n{result.output}\n{result.exception!r}"
@@ -191,10 +199,15 @@ def runnable(group):
 
 def in_rl():
     """Options of rl in as few runs as show each one: the first of each group, the second of each group, and so on."""
-    algorithms = [f"algo={name}" for name in options.options("algo", WHERE) if "rl" in learns_in(name)]
-    columns = [runnable(group) for group in ("env", "reward", "credit", "model")] + [algorithms]
+    columns = [runnable(group) for group in ("env", "reward", "credit", "model")]
     for row in zip_longest(*columns):
-        yield [word or column[0] for word, column in zip(row, columns, strict=True)]
+        line = [word or column[0] for word, column in zip(row, columns, strict=True)]
+        yield [*line, "algo=ppo" if line[2] in CRITICS else "algo=grpo"]
+
+
+def test_every_algorithm_of_rl_is_among_those_lines():
+    shown = {word for line in in_rl() for word in line}
+    assert shown >= {f"algo={name}" for name in options.options("algo", WHERE) if "rl" in learns_in(name)}
 
 
 @pytest.mark.parametrize("line", in_rl(), ids=" ".join)
@@ -235,4 +248,4 @@ def test_every_recipe_runs_two_steps(recipe, command, runs, tmp_path):
     data = [f"data={composed.choices['data']}"] if "data" in composed.choices else []
     # A recipe that starts from a checkpoint keeps model=pretrained, and gets the path of a tiny one.
     model = ["model=pretrained"] if composed.values["model"].get("path") else TINY.split()
-    run(command, [f"conf={recipe}", *data, *model], tmp_path / "out", runs)
+    run(command, [f"conf={recipe}", *data, *model], tmp_path / "out", runs, OWN_STEPS.get(f"{recipe} {command}"))

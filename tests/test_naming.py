@@ -27,6 +27,7 @@ VERB = {
     "model": "load",
     "trainer": "train",
     "process": "mdp",
+    "tool": "run",
 }
 """What a class of a room can do if it is an option there."""
 
@@ -40,7 +41,16 @@ def name_of(file):
 
 
 def parents(file):
-    return [file.with_name(f"{entry}.yaml") for entry in content(file).get("defaults", []) if entry != "_self_"]
+    names = [entry for entry in content(file).get("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    return [file.with_name(f"{name}.yaml") for name in names]
+
+
+def whole(file):
+    """What an option says, and what it takes over from another."""
+    taken = {}
+    for parent in parents(file):
+        taken |= whole(parent)
+    return taken | content(file)
 
 
 CLASSES = [file for file in FILES if "_target_" in content(file)]
@@ -59,7 +69,7 @@ def test_an_option_is_the_class_of_the_same_name(file):
 
 @pytest.mark.parametrize("file", CLASSES, ids=name_of)
 def test_its_file_lists_every_parameter_with_its_default(file):
-    for node in nodes(content(file)):
+    for node in nodes(whole(file)):
         signature = read(node["_target_"])
         keys = [key for key in node if key not in ("_target_", "defaults")]
         held = [
@@ -84,7 +94,7 @@ def nodes(value):
 
 @pytest.mark.parametrize("file", CLASSES, ids=name_of)
 def test_its_values_have_the_types_that_the_class_declares(file):
-    node = {key: value for key, value in content(file).items() if key != "defaults"}
+    node = {key: value for key, value in whole(file).items() if key != "defaults"}
     check({"option": node}, "test", [ROOT / "agenttrain"], complete=False)
 
 

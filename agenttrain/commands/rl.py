@@ -60,7 +60,8 @@ def rl(
         raise UserError("No reward has a weight: choose one, for example reward=rlvf.")
     model.check()
     tasks, loggers = list(task), report_to or []
-    algo.check(tasks, policy, loggers)  # before the model: a fault is found in a second, and leaves nothing behind
+    # Before the model: a fault is found in a second, and leaves nothing behind.
+    algo.check(tasks, policy, credit, loggers)
     loaded = model.load(out, trainable=True)
     settle_threads(loaded.model, threads)
     judge = partial(score, rewards=reward, timeout=rollout.reward_timeout)

@@ -42,7 +42,7 @@ class Empg:
     def __call__(self, batch: Sequence[Trajectory]) -> Sequence[Sequence[Advantage]]:
         """
         Raises:
-            UserError: a turn has no entropies.
+            UserError: there are no entropies.
         """
         turns = Turns(batch)
         given = [a for row, t in zip(self.base(batch), batch, strict=True) if t.stop not in FAILED_BY_US for a in row]
@@ -90,9 +90,11 @@ class Empg:
 
 def _entropies(turns: Turns) -> np.ndarray:
     """The mean entropy of each turn's sampled tokens."""
-    rows = [turn.action.entropies for trajectory in turns.played for turn in trajectory.turns]
-    if not all(rows):
+    actions = [turn.action for trajectory in turns.played for turn in trajectory.turns]
+    lacking = [bool(action.sampled) and not action.entropies for action in actions]
+    if any(lacking) or (actions and not any(action.entropies for action in actions)):
         raise UserError("credit=empg needs the entropies of sampled tokens, which policy=local keeps.")
+    rows = [action.entropies or [0.0] for action in actions]  # where the context was full, nothing was sampled
     tokens = np.array([len(row) for row in rows], dtype=np.int64)
     sums = np.add.reduceat([*chain.from_iterable(rows), 0.0], np.cumsum(tokens) - tokens) if rows else np.zeros(0)
     entropies = sums / tokens

@@ -31,8 +31,8 @@ class Gae:
       from the turn's advantage back to its first token. The published code takes "reward != 0" for a turn's end, so
       that turns without a reward merge; here turns are what was played. The authors have one lambda: set both alike.
 
-    The values are those of `Action.values`; no algo= trains a critic yet, `credit-check` has exact ones. With `whiten`
-    the batch's advantages have mean 0 and deviation 1, over turns or tokens.
+    The values are those of `Action.values`, which `algo=ppo` learns; `credit-check` has exact ones. With `whiten` the
+    batch's advantages have mean 0 and deviation 1, over turns or tokens.
     """
 
     level: Literal["turn", "token", "bilevel"] = "turn"
@@ -45,7 +45,7 @@ class Gae:
     def __call__(self, batch: Sequence[Trajectory]) -> Sequence[Sequence[Advantage]]:
         """
         Raises:
-            UserError: a turn has no values.
+            UserError: a turn that sampled tokens has no values.
         """
         turns = Turns(batch)
         values = _Values(turns)
@@ -66,8 +66,9 @@ class Gae:
         targets[learned] = values.flat[learned] + self._estimates(turns, values)
         found = turns.rows(values.by_turn(targets), [])
         for trajectory, rows in zip(batch, found, strict=True):
-            if trajectory.stop in FAILED_BY_US:
-                rows[:] = [[math.nan] * len(turn.action.values) for turn in trajectory.turns]
+            counts = [len(turn.action.values) for turn in trajectory.turns]
+            failed = trajectory.stop in FAILED_BY_US
+            rows[:] = [[math.nan] * n if failed else row[:n] for n, row in zip(counts, rows, strict=True)]
         return found
 
     def _estimates(self, turns: Turns, values: _Values) -> np.ndarray:
@@ -87,12 +88,12 @@ class _Values:
     """A critic's values before the sampled tokens of all turns, one after the other."""
 
     def __init__(self, turns: Turns) -> None:
-        rows = [turn.action.values for trajectory in turns.played for turn in trajectory.turns]
-        if not all(rows):
-            raise UserError(
-                "This credit needs a critic's values, and no algo= trains a critic yet. Take another credit=;\n"
-                "agenttrain credit-check measures this one with exact values."
-            )
+        actions = [turn.action for trajectory in turns.played for turn in trajectory.turns]
+        lacking = [bool(action.sampled) and not action.values for action in actions]
+        if any(lacking) or (actions and not any(action.values for action in actions)):
+            raise UserError("This credit needs a critic's values: take algo=ppo, which trains one.")
+        # Where the context was full, nothing was sampled: the state has nothing more to promise.
+        rows = [action.values or [0.0] for action in actions]
         self.flat = np.array(list(chain.from_iterable(rows)), dtype=float)
         if not np.isfinite(self.flat).all():
             raise UserError("credit=gae: a value of the critic is not a finite number. Lower its learning rate.")

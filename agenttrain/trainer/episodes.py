@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from agenttrain.types import (
     Action,
     Advantage,
     Credit,
+    CriticCredit,
     Environment,
     Observation,
     Policy,
@@ -29,6 +30,9 @@ from agenttrain.types import (
 
 if TYPE_CHECKING:
     from agenttrain.model.chat import Chat
+
+KlIn = Literal["loss", "reward"]
+"""Where divergence from a reference model counts: in each token's loss, or as a cost of each turn that credit sees."""
 
 TRUNCATED = frozenset({"max_turns", "max_tokens"})
 
@@ -140,6 +144,12 @@ def check_tasks(tasks: Sequence[Task], per_step: int) -> None:
     doubled = [task for task, count in Counter(task.id for task in tasks).items() if count > 1]
     if doubled:
         raise UserError(f"{len(doubled)} ids stand for several tasks, the first is {doubled[0]!r}. Make ids unique.")
+
+
+def needs_critic(credit: Credit) -> bool:
+    """Whether this credit, or the one it modulates, reads a critic's values."""
+    base = getattr(credit, "base", None)
+    return isinstance(credit, CriticCredit) if base is None else needs_critic(base)
 
 
 def _groups(batch: Iterable[Trajectory]) -> list[list[Trajectory]]:

@@ -17,7 +17,7 @@ from agenttrain.rollout import Limits
 from agenttrain.trainer import checkpoints
 from agenttrain.trainer.arguments import trl_arguments
 from agenttrain.trainer.drift import OldLogprobs
-from agenttrain.trainer.episodes import Flow, check_tasks, schedule
+from agenttrain.trainer.episodes import Flow, KlIn, check_tasks, needs_critic, schedule
 from agenttrain.trainer.tokens import Weighting
 from agenttrain.types import Credit, Environment, Policy, Task, Trajectory
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trl import GRPOConfig
 
     from agenttrain.model.loaded import Loaded
+    from agenttrain.trainer.seam import FlowTrainer
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Grpo:
     epsilon: NonNegative = 0.2
     epsilon_high: NonNegative | None = None
     beta: NonNegative = 0.0
+    kl_in: KlIn = "loss"
     old_logprobs: OldLogprobs = "auto"
     importance_cap: Positive | None = 2.0
     max_completion_length: Count = 1024
@@ -100,7 +102,7 @@ class Grpo:
         """
         began = time.monotonic()
         tasks = list(tasks)
-        self.check(tasks, policy, report_to)
+        self.check(tasks, policy, credit, report_to)
         if not any(parameter.requires_grad for parameter in loaded.model.parameters()):
             raise UserError("No weight of the model is trainable: set model.lora.r above 0, or do not quantize.")
         if (top_p := getattr(policy, "top_p", 1.0)) < 1:
@@ -122,7 +124,7 @@ class Grpo:
         played = self.tasks_per_step * self.group_size * len(history)
         return Curves(history, played, time.monotonic() - began, notes)
 
-    def check(self, tasks: Sequence[Task], policy: Policy, report_to: Sequence[str] = ()) -> None:
+    def check(self, tasks: Sequence[Task], policy: Policy, credit: Credit, report_to: Sequence[str] = ()) -> None:
         """Everything that can be known to be wrong before a model is loaded.
 
         Raises:
@@ -133,7 +135,16 @@ class Grpo:
             raise UserError(f"rl learns from what its own model does: policy=local, not {type(policy).__name__}.")
         if not getattr(policy, "temperature", 1.0) > 0:
             raise UserError("policy.temperature=0 always does the same, so that a group cannot differ: take 1.0.")
+        self.check_credit(credit)
         self.arguments(Path(), 0, report_to)
+
+    def check_credit(self, credit: Credit) -> None:
+        """
+        Raises:
+            UserError: credit reads a critic's values, which nobody gives here.
+        """
+        if needs_critic(credit):
+            raise UserError("This credit= needs a critic's values: take algo=ppo, which trains one.")
 
     def arguments(self, out: Path, seed: int, report_to: Sequence[str], temperature: float = 1.0) -> GRPOConfig:
         """TRL's form of these hyper-parameters.
@@ -187,7 +198,7 @@ class Grpo:
             "ddp_find_unused_parameters": False,  # an episode masked whole still takes part, with a gradient of zero
             "disable_tqdm": True,
         }
-        return trl_arguments(GRPOConfig, "grpo", named, self.extra)
+        return trl_arguments(GRPOConfig, type(self).__name__.lower(), named, self.extra)
 
     def _fit(
         self,
@@ -200,23 +211,24 @@ class Grpo:
         keep: Callable[[Trajectory], None] | None,
     ) -> list[dict[str, float]]:
         from agenttrain.trainer.callbacks import Seal, Watch
-        from agenttrain.trainer.seam import FlowTrainer
 
         with Watch("Training", out / "metrics.jsonl", shown=("success", "reward")) as watch:
-            trainer = FlowTrainer(
-                flow,
-                loaded,
-                arguments,
-                plan,
-                keep,
-                callbacks=[watch, Seal()],
-                old_logprobs=self.old_logprobs,
-                importance_cap=self.importance_cap,
-                weighting=self.weighting,
-            )
+            kind, options = self._trainer()
+            trainer = kind(flow, loaded, arguments, plan, keep, callbacks=[watch, Seal()], **options)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save(out / "model")
         return [dict(row) for row in trainer.state.log_history if "success" in row]
+
+    def _trainer(self) -> tuple[type[FlowTrainer], dict[str, Any]]:
+        """What trains, and those of our parameters that TRL's arguments do not hold."""
+        from agenttrain.trainer.seam import FlowTrainer
+
+        return FlowTrainer, {
+            "old_logprobs": self.old_logprobs,
+            "importance_cap": self.importance_cap,
+            "weighting": self.weighting,
+            "kl_in": self.kl_in,
+        }
 
 
 def processes() -> int:

@@ -27,9 +27,9 @@ from agenttrain.errors import UserError
 from agenttrain.model.loaded import Loaded, ModelPolicy
 from agenttrain.trainer.batches import Rows, by_length
 from agenttrain.trainer.drift import AGREE, OldLogprobs, drift, verdict, weights
-from agenttrain.trainer.episodes import Flow, check_episodes, figures, light
+from agenttrain.trainer.episodes import Flow, KlIn, check_episodes, figures, light
 from agenttrain.trainer.head import score_labelled_only
-from agenttrain.trainer.tokens import IGNORED, Tokens, Weighting, label_trajectory, numbers, widen
+from agenttrain.trainer.tokens import IGNORED, Tokens, Weighting, label_trajectory, numbers, place, widen
 from agenttrain.types import FAILED_BY_US, Advantage, Trajectory
 
 NO_SIGNAL = 5
@@ -48,6 +48,7 @@ class FlowTrainer(GRPOTrainer):
     """GRPO whose episodes, rewards and advantages come from a `Flow`."""
 
     model: Any
+    optimizer: Any
     args: GRPOConfig
 
     def __init__(
@@ -61,6 +62,7 @@ class FlowTrainer(GRPOTrainer):
         old_logprobs: OldLogprobs = "auto",
         importance_cap: float | None = 2.0,
         weighting: Weighting = "token",
+        kl_in: KlIn = "loss",
     ) -> None:
         """`plan` has the numbers of each step's tasks; `keep` receives each of this process's episodes, scored and with
         its advantages in `meta`."""
@@ -90,6 +92,8 @@ class FlowTrainer(GRPOTrainer):
                 rollout_func=self._rollout,
                 callbacks=callbacks,
             )
+        if kl_in == "reward":
+            self.beta = 0.0  # in the loss
         self.remove_callback(PrinterCallback)
         if self.ref_model is not None:
             # TRL reads the reference from the path the model came from, which may hold other weights than it has now.
@@ -119,9 +123,9 @@ class FlowTrainer(GRPOTrainer):
             check_episodes(self._episodes, self.chat)
         self._tokens = [_trained(trajectory, self.chat.pad_id) for trajectory in self._episodes]
         return {
-            "prompt_ids": [tokens.ids[: _opening(tokens)] for tokens in self._tokens],
-            "completion_ids": [tokens.ids[_opening(tokens) :] for tokens in self._tokens],
-            "env_mask": [[int(turn >= 0) for turn in tokens.turn[_opening(tokens) :]] for tokens in self._tokens],
+            "prompt_ids": [tokens.ids[: tokens.opening] for tokens in self._tokens],
+            "completion_ids": [tokens.ids[tokens.opening :] for tokens in self._tokens],
+            "env_mask": [[int(turn >= 0) for turn in tokens.turn[tokens.opening :]] for tokens in self._tokens],
             "logprobs": [_logprobs(*pair) for pair in zip(self._episodes, self._tokens, strict=True)],
         }
 
@@ -136,12 +140,16 @@ class FlowTrainer(GRPOTrainer):
             out = super()._generate_and_score_completions(inputs)
         seconds = time.perf_counter() - began
         # A group may be split over processes, so each computes the credit of the whole batch and takes its own rows.
-        batch = self._gathered(out)
-        advantages = self.flow.credit(batch)
-        own = advantages[self._own]
-        out["advantages"] = self._padded(own).to(out["completion_ids"].device)
         if "ref_per_token_logps" in out:
             out["ref_per_token_logps"] *= out["tool_mask"]  # as in `_label_sampled`
+            if not self.beta:
+                self._charge_kl(out.pop("ref_per_token_logps"))
+        batch = self._gathered(out)
+        began = time.perf_counter()
+        advantages = self.flow.credit(batch)
+        self._metrics["train"]["credit_seconds"].append(time.perf_counter() - began)
+        own = advantages[self._own]
+        out["advantages"] = self._padded(own).to(out["completion_ids"].device)
         self._report(figures(batch, advantages), int(out["num_items_in_batch"]), seconds)
         self._count_lost(batch)
         for trajectory, per_turn in zip(self._episodes, own, strict=True):
@@ -237,13 +245,14 @@ class FlowTrainer(GRPOTrainer):
 
     @contextmanager
     def _as_one_update(self) -> Iterator[None]:
-        """Where a step has several updates TRL scores all rows again, each padded to the longest; see `_take_old`."""
-        given = self.args.gradient_accumulation_steps
-        self.args.gradient_accumulation_steps = self._passes
+        """Where a step has several updates TRL scores all rows again, each padded to the longest; see `_take_old`. And
+        it asks the reference only where the loss wants it."""
+        given, beta = self.args.gradient_accumulation_steps, self.beta
+        self.args.gradient_accumulation_steps, self.beta = self._passes, self.args.beta
         try:
             yield
         finally:
-            self.args.gradient_accumulation_steps = given
+            self.args.gradient_accumulation_steps, self.beta = given, beta
 
     def _take_old(self, batches: list[Rows]) -> None:
         """Give the rows of later updates the log-probs of the policy that sampled; those of the first see it anyway."""
@@ -292,9 +301,21 @@ class FlowTrainer(GRPOTrainer):
             self._metrics["train"]["sampler_drift"].append(sum(mean) / len(mean))
             self._metrics["train"]["sampler_drift_max"].append(max(largest))
 
+    def _charge_kl(self, reference: torch.Tensor) -> None:
+        """What a turn's sampled tokens cost in nats for being likelier than to the reference, as a score `kl`."""
+        for trajectory, tokens, row in zip(self._episodes, self._tokens, reference.tolist(), strict=True):
+            if trajectory.stop in FAILED_BY_US:
+                continue
+            trajectory.scores["kl"] = costs = [0.0] * len(trajectory.turns)
+            trajectory.weights["kl"] = -self.args.beta
+            turns, ours = tokens.turn[tokens.opening :], _logprobs(trajectory, tokens)
+            for turn, here, there in zip(turns, ours, row[: len(turns)], strict=True):
+                if turn >= 0:
+                    costs[turn] += here - there
+
     def _padded(self, advantages: Sequence[Sequence[Advantage]]) -> torch.Tensor:
         rows = [
-            torch.tensor(widen(per_turn, tokens, self._weighting)[_opening(tokens) :])
+            torch.tensor(widen(per_turn, tokens, self._weighting)[tokens.opening :])
             for per_turn, tokens in zip(advantages, self._tokens, strict=True)
         ]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
@@ -341,14 +362,8 @@ def _trained(trajectory: Trajectory, pad_id: int) -> Tokens:
     return tokens
 
 
-def _opening(tokens: Tokens) -> int:
-    """Number of tokens before the first sampled one."""
-    return next((place for place, turn in enumerate(tokens.turn) if turn >= 0), 1)
-
-
 def _logprobs(trajectory: Trajectory, tokens: Tokens) -> list[float]:
-    sampled = iter([logprob for turn in trajectory.turns for logprob in turn.action.logprobs])
-    return [next(sampled) if turn >= 0 else 0.0 for turn in tokens.turn[_opening(tokens) :]]
+    return place((turn.action.logprobs for turn in trajectory.turns), tokens)
 
 
 def _mask(rows: Rows) -> torch.Tensor:

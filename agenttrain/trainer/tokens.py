@@ -6,7 +6,7 @@ A sequence is always `open + reply + extend + reply + ... + reply`; loss falls o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Literal
@@ -38,6 +38,11 @@ class Tokens:
     """Number of the assistant turn a token was sampled in, from 0; -1 for every token the model is only shown."""
     lost: int = 0
     """Tokens with loss that did not fit into `max_length`."""
+
+    @property
+    def opening(self) -> int:
+        """Number of tokens before the first sampled one; 1 where none was sampled."""
+        return next((place for place, turn in enumerate(self.turn) if turn >= 0), 1)
 
     @property
     def trained(self) -> int:
@@ -89,6 +94,12 @@ def widen(advantages: Sequence[Advantage], tokens: Tokens, weighting: Weighting 
     weight = {turn: mean / count if weighting == "turn" else 1.0 for turn, count in sampled.items()}
     of_turn = [repeat(a) if isinstance(a, float | int) else iter(a) for a in advantages]
     return [weight[turn] * next(of_turn[turn]) if turn >= 0 else 0.0 for turn in tokens.turn]
+
+
+def place(per_turn: Iterable[Iterable[float]], tokens: Tokens, elsewhere: float = 0.0) -> list[float]:
+    """One number for each sampled token, turn by turn -> one for every token after the opening."""
+    each = [iter(numbers) for numbers in per_turn]
+    return [next(each[turn]) if turn >= 0 else elsewhere for turn in tokens.turn[tokens.opening :]]
 
 
 def numbers(advantage: Advantage) -> Sequence[float]:

@@ -84,3 +84,10 @@ def test_a_base_that_speaks_per_token_is_modulated_turn_by_turn():
     found = Empg(base)(batch)
     means = [np.mean(turn) for row, t in zip(found, batch, strict=True) if t.stop == "done" for turn in row]
     assert np.isclose(np.mean(means), 0.0)
+
+
+def test_a_turn_in_which_nothing_was_sampled_is_no_lack_of_entropies():
+    cut = episode("a", [0.0, 0.0], entropies=[1.0, 0.5])
+    cut.turns[1].action.entropies = []
+    found = Empg(Turn())([cut, episode("a", [1.0], entropies=[0.2])])
+    assert np.isfinite([a for row in found for a in row]).all()

@@ -73,5 +73,19 @@ def test_targets_are_value_and_advantage_where_the_critic_is_asked():
 
 
 def test_a_critic_is_asked_for():
-    with pytest.raises(UserError, match="no algo= trains a critic yet"):
+    with pytest.raises(UserError, match="take algo=ppo"):
         Gae()([episode("a", [1.0])])
+    with pytest.raises(UserError, match="take algo=ppo"):
+        Gae()([episode("a", [1.0, 0.0], entropies=[0.5, 0.5], values=[[0.1, 0.2], []])])
+
+
+@pytest.mark.parametrize("level", ["turn", "token", "bilevel"])
+def test_a_turn_in_which_nothing_was_sampled_is_worth_its_reward_alone(level):
+    """As where the context was full before its first token."""
+    cut = episode("a", [1.0, -1.0], values=[[0.5, 0.1], []])
+    gae = Gae(level, gamma_turn=1.0, lam_turn=1.0, whiten=False)
+    found = gae([cut])[0]
+    first = found[0] if level == "turn" else found[0][0]
+    assert first == pytest.approx(1.0 - 1.0 - 0.5)
+    assert gae.targets([cut])[0][0][0] == pytest.approx(0.0)
+    assert gae.targets([cut])[0][1] == [], "and nothing to learn"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from agenttrain.config import options
+from agenttrain.config.compose import compose
 from agenttrain.model.lora import Lora
 from agenttrain.model.pretrained import Pretrained
 from agenttrain.model.tiny import Tiny
@@ -13,7 +15,7 @@ from agenttrain.policy.local import Local
 from agenttrain.reward.score import score as apply
 from agenttrain.rollout import Limits
 from agenttrain.trainer.episodes import Flow
-from agenttrain.types import InfraError, Observation, Task
+from agenttrain.types import Credit, InfraError, Observation, Task
 
 LETTERS = "abcd"
 LIMITS = Limits(max_turns=4, max_tokens=3, retries=0, malformed=9)
@@ -94,6 +96,15 @@ def _speaker() -> str:
 
 def score(trajectory):
     return apply(trajectory, {"a": CountA()})
+
+
+CREDITS = options.options("credit", options.folders())
+"""Every strategy there is."""
+
+
+def credit_of(name: str, *settings: str) -> Credit:
+    """A strategy as the command line makes it."""
+    return compose("rl", [f"credit={name}", *settings], complete=False).call().keywords["credit"]
 
 
 def flow(loaded, credit, env=None, n: int = 4, seed: int = 0) -> Flow:

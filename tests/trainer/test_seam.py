@@ -434,7 +434,8 @@ def test_figures_of_a_step_reach_the_log(tmp_path):
         "truncated",
         "failed_by_us",
     } <= set(row)
-    assert {"groups_without_variance", "advantage_std", "entropy", "rollout_seconds", "train_seconds"} <= set(row)
+    assert {"groups_without_variance", "advantage_std", "entropy", "rollout_seconds", "credit_seconds"} <= set(row)
+    assert row["credit_seconds"] < row["train_seconds"]
     assert not any(name.startswith(("completions/", "rewards/")) for name in row)
     assert row["reward"] == pytest.approx(row["reward/a"])
     assert row["train_seconds"] > 0
