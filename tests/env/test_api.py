@@ -166,6 +166,8 @@ def test_a_limit_counts_turns_and_waiting_lifts_it():
     assert limited.feedback == {"status": 429, "tool_error": "429 Too Many Requests", "refused": True}
     waited = do(episode, "wait", turns=1)
     assert (text(waited), waited.feedback) == ("Turns have passed.", {})
+    assert [do(episode, "find_books").feedback["status"] for _ in range(3)] == [200, 200, 429]
+    do(episode, "wait", turns=3)
     assert do(episode, "find_books").feedback == {"status": 200}
     assert "wait" not in {tool["function"]["name"] for tool in opened().tools}
 
@@ -220,21 +222,20 @@ def test_an_answer_that_is_not_as_described_is_a_fact(server, tmp_path):
 def test_an_answer_that_drips_ends_with_the_time_limit(tmp_path):
     described = tmp_path / "shop.json"
     described.write_text(json.dumps(description(trade("bookshop"))))
-    over = threading.Event()
 
     def drip():
         with listener.accept()[0] as connection, suppress(OSError):
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-            while not over.wait(0.05):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 150\r\n\r\n")
+            for _ in range(150):  # which would be whole after 1.5 s
+                time.sleep(0.01)
                 connection.sendall(b" ")
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=drip)
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        episode = opened(Task("q", [], {"answer": "5"}), url=url, description=str(described), seconds=0.3)
+        episode = opened(Task("q", [], {"answer": "5"}), url=url, description=str(described), seconds=0.5)
         late = do(episode, "get_book", book_id=1)
-        over.set()
         thread.join()
     assert (text(late), late.feedback) == ("No answer in time.", {"tool_error": "timeout"})
 

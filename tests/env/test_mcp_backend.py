@@ -137,7 +137,8 @@ def command_line(folder):
 
 
 def test_results_errors_and_silence_are_told(server, tmp_path):
-    episode = Api(mcp=server, seconds=60).episode(tasks(tmp_path)[0], 0)
+    episode = Api(mcp=server, state_tool="lamps", seconds=60).episode(tasks(tmp_path)[0], 0)
+    assert [tool["function"]["name"] for tool in episode.tools] == ["switch", "sleep", "finish"]
     try:
         assert do(episode, "switch", lamp="hall", on=True).messages[0]["content"] == "switched\n[image]"
         wrong = do(episode, "switch", lamp="cellar", on=True)
