@@ -147,6 +147,7 @@ def test_results_errors_and_silence_are_told(server, tmp_path):
         episode.backend.seconds = 0.2
         late = do(episode, "sleep")
         assert (late.messages[0]["content"], late.feedback) == ("No answer in time.", {"tool_error": "timeout"})
+        assert do(episode, "finish", answer="").feedback["success"] is False  # it hangs by the policy's doing
     finally:
         episode.close()
     wait_until_gone(server)
