@@ -76,6 +76,9 @@ class Action:
     """`length`: cut by the token limit before a stop token."""
     usage: dict[str, int] = field(default_factory=dict)
     """`prompt_tokens` and `completion_tokens` as the policy counts them."""
+    method: str | None = None
+    """How a teacher was asked for it (`react`, `cot`, `reflexion`), if in some such way; the episode's envelope names that
+    of its first action."""
     values: list[float] = field(default_factory=list)
     """A critic's estimate, before each sampled token, of the reward still to come; empty where there is no critic."""
 
@@ -287,6 +290,8 @@ class Example:
     """Recorded tokens (prompt and all turns), if the policy that acted had the tokenizer which trains now."""
     mask: list[bool] | None = None
     """True where `ids` was sampled in a turn that trains."""
+    text: str = ""
+    """A plain text in place of a conversation (`messages` is empty): all of it carries loss."""
 
 
 Examples = Iterable[Example]

@@ -37,7 +37,7 @@ ALLOWED = {
     # the flow: none of these knows another
     "task": {*WORDS, "jsonfile", "crafting", "corridor", "shop", "world", "databases", "library", "list_steps", "services"},
     "env": {*WORDS, "jsonfile", "crafting", "corridor", "shop", "world", "databases", "library", "sandbox", "services"},
-    "policy": {*WORDS, "crafting", "corridor", "shop", "list_steps", "store"},
+    "policy": {*WORDS, "crafting", "corridor", "shop", "list_steps", "store", "world"},
     "tool": {*WORDS, "jsonfile", "world", "env"},
     "toolformer": {*WORDS, "jsonfile", "tool", "model"},
     "reward": WORDS,
@@ -49,6 +49,7 @@ ALLOWED = {
     "trainer": {*WORDS, "rollout", "model", "watch"},
     "eval": {*WORDS, "terminal"},
     "promises": {*WORDS, "rollout", "policy"},
+    "serving": WORDS,
     # strategies of credit where the truth is known
     "process": WORDS,
     "bench": {*WORDS, "process"},
@@ -73,6 +74,7 @@ ALLOWED = {
         "trainer",
         "eval",
         "promises",
+        "serving",
         "jsonfile",
         "tool",
         "toolformer",
@@ -80,7 +82,8 @@ ALLOWED = {
 }
 HEAVY = {"torch", "trl", "transformers", "peft", "accelerate"}
 COMPUTES = re.compile(
-    r"(model|trainer)/.*|toolformer/(annotate|reading)\.py|policy/(local|engine|attention|cache|cast|sampling|vllm\w*|weights)\.py"
+    r"(model|trainer)/.*|toolformer/(annotate|reading)\.py"
+    r"|policy/(local|engine|attention|cache|cast|sampling|vllm\w*|weights)\.py"
     r"|env/callables\.py|commands/inspect\.py"
 )
 """The last two read a schema and a tokenizer with transformers, inside a function."""

@@ -69,13 +69,13 @@ def eval(
         tasks=len(tasks),
         attempts=attempts,
         seed=seed,
-        task_set=_task_set(tasks),
+        task_set=task_set(tasks),
         conditions=_conditions(out),
         seconds=time.monotonic() - began,
         versions=recorded.get("versions"),
         config_hash=recorded.get("config_hash"),
     )
-    _tell(evaluation, trajectories, out)
+    tell(evaluation, trajectories, out)
     success = evaluation["success"]["value"]
     if min_success is not None and success < min_success:
         sys.exit(f"agenttrain: success {success:.3f} is below min_success={min_success:g}")
@@ -92,7 +92,7 @@ def _check_same_policy(kept: Sequence[Trajectory], policy: Policy, out: Path) ->
             )
 
 
-def _task_set(tasks: Sequence[Task]) -> str:
+def task_set(tasks: Sequence[Task]) -> str:
     """Equal for equal tasks in any order: what `agenttrain compare` pairs by."""
     return digest("\n".join(sorted(f"{task.id} {task_hash(task)}" for task in tasks)))
 
@@ -107,7 +107,7 @@ def _conditions(out: Path) -> dict[str, Any] | None:
     return {group: config.get(group) for group in ("env", "rollout")}
 
 
-def _tell(evaluation: report.Evaluation, trajectories: Sequence[Trajectory], out: Path) -> None:
+def tell(evaluation: report.Evaluation, trajectories: Sequence[Trajectory], out: Path) -> None:
     """eval.json comes last: where it stands, the rest is whole."""
     (out / "report.md").write_text(report.markdown(evaluation, trajectories), encoding="utf-8")
     success = evaluation["success"]["value"]

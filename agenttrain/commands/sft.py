@@ -8,6 +8,7 @@ from typing import Literal
 
 from agenttrain.commands.summary import summarize
 from agenttrain.data.select import Selected
+from agenttrain.data.text import Text
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import Model
 from agenttrain.model.threads import settle_threads
@@ -18,7 +19,7 @@ from agenttrain.watch import duration
 
 def sft(
     model: Model,
-    data: Selected,
+    data: Selected | Text,
     algo: Sft,
     out: Path,
     seed: Whole = 0,
@@ -41,7 +42,7 @@ def sft(
         summarize(out, loaded.name, "supervised fine-tuning on recorded turns", facts(data, figures), figures.notes)
 
 
-def facts(data: Selected, figures: Figures) -> dict[str, str]:
+def facts(data: Selected | Text, figures: Figures) -> dict[str, str]:
     """What a reader wants to know of a run, in order: records, tokens, losses, time."""
     account, read = figures.account, data.report
     dropped = read.dropped + account.dropped

@@ -19,7 +19,7 @@ from yaml import YAMLError
 
 from agenttrain.config import options
 from agenttrain.config.check import check
-from agenttrain.config.overrides import all_for_hydra, quoted
+from agenttrain.config.overrides import all_for_hydra, parse, quoted
 from agenttrain.config.signature import find_module, read
 from agenttrain.errors import UserError
 
@@ -81,8 +81,28 @@ def compose(command: str, overrides: list[str], config_dir: Path | None = None, 
         raise UserError(_first_line(error)) from error
     if config_dir and str(config_dir.resolve()) not in sys.path:
         sys.path.append(str(config_dir.resolve()))
+    _leave_out(values, command, overrides, where)
     check(values, command, _packages(where, config_dir), complete)
     return Composed(command, values, _without_secrets(values, raw), _choices(choices, values))
+
+
+def _leave_out(values: Tree, command: str, overrides: list[str], where: list[Path]) -> None:
+    """Where a recipe puts another function behind the command, drop the command's own keys that it does not take.
+
+    Raises:
+        UserError: the user gave one of these a value.
+    """
+    own = options.target(command, where)
+    signature = read(values["_target_"]) if values["_target_"] != own else None
+    usual = read(own)
+    if signature is None or usual is None:
+        return
+    unused = usual.parameters.keys() - signature.parameters.keys()
+    for override in parse(overrides):
+        if (key := override.key_or_group.partition(".")[0]) in unused:
+            raise UserError(f"'{override.input_line}' has no effect: the recipe's {command} takes no {key}.")
+    for key in unused:
+        values.pop(key, None)
 
 
 def _packages(where: list[Path], config_dir: Path | None) -> list[Path]:

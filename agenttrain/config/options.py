@@ -13,7 +13,7 @@ from typing import Any
 from agenttrain.config.signature import find_module
 from agenttrain.errors import UserError
 
-COMMANDS = ("generate-trajectories", "sft", "rl", "eval", "credit-check", "env-check")
+COMMANDS = ("generate-trajectories", "sft", "rl", "eval", "credit-check", "env-check", "env-serve")
 """The commands with a configuration: each has `conf/<command>.yaml`."""
 RECIPES = "conf"
 """`conf=fireact` picks the folder `conf/conf/fireact`, which has one file per command."""
@@ -44,6 +44,11 @@ def chosen(command: str, where: list[Path]) -> dict[str, str | list[str]]:
                 option = option.replace(f"${{{other}}}", str(value))
             groups[group] = option
     return groups
+
+
+def target(command: str, where: list[Path]) -> str:
+    """The function behind `command`, if no recipe puts another there."""
+    return _read(where[0] / f"{command}.yaml")["_target_"]
 
 
 def compared(command: str, where: list[Path]) -> list[str]:

@@ -95,7 +95,7 @@ class Selected(ABC):
         if content in seen and not self.duplicates:
             return "duplicate"
         seen.add(content)
-        if self.share < 1 and _chance(f"{self.seed} {example.id}") >= self.share:
+        if self.share < 1 and chance(f"{self.seed} {example.id}") >= self.share:
             return "not in the share"
         task = json.dumps(opening(example.messages))
         tasks[task] += 1
@@ -140,6 +140,6 @@ def choose_turns(example: Example, turns: Literal["all", "last"] | int) -> None:
         example.mask = mask
 
 
-def _chance(key: str) -> float:
+def chance(key: str) -> float:
     """A number from 0 to 1 that depends on the key alone."""
     return int.from_bytes(sha256(key.encode()).digest()[:8]) / 2**64

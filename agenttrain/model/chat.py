@@ -62,6 +62,18 @@ class Chat:
         """What follows a reply's stop token: the observation, then the header of the next assistant turn."""
         return list(self._extend(json.dumps(messages)))
 
+    def text(self, text: str) -> list[int]:
+        """Plain text outside of any conversation; the text of a special token in it is its characters."""
+        return self._markup.encode(cast(str, self._markup.guard({"content": text})["content"]))
+
+    def start(self) -> list[int]:
+        """What the tokenizer puts before a plain text: its first special token, or nothing."""
+        return list(cast(Any, self.tokenizer("")["input_ids"]))
+
+    def end(self) -> list[int]:
+        """What ends a plain text."""
+        return [cast(int, self.tokenizer.eos_token_id)]
+
     def parse(self, ids: list[int], tools: list[Tool]) -> Message:
         """The assistant message that sampled `ids` say. A malformed call stays text in `content`, without `tool_calls`,
         and the environment answers it as malformed."""

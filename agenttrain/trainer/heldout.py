@@ -32,6 +32,8 @@ def split(rows: Sequence[tuple[Example, Tokens]], share: float, seed: int) -> tu
 
 
 def _question(example: Example) -> str:
+    if example.text:
+        return example.text
     texts = []
     for message in example.messages:
         if message["role"] == "assistant":

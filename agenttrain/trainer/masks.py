@@ -75,8 +75,12 @@ def find_fault(example: Example, tokens: Tokens, chat: Chat) -> str | None:
         return "ids, labels and turns differ in length."
     if any(label not in (IGNORED, token) for label, token in zip(tokens.labels, tokens.ids, strict=True)):
         return "a label is not the token it stands at."
-    turns = [message for message in example.messages if message["role"] == "assistant"]
     runs = tokens.runs()
+    if example.text:
+        said = str(chat.tokenizer.decode([label for label in runs[0][1] if label not in chat.stop_ids]))
+        whole = said == example.text or (tokens.lost and example.text.startswith(said.rstrip("\ufffd")))
+        return None if whole else f"its tokens read {said[:80]!r}, which is not the text."
+    turns = [message for message in example.messages if message["role"] == "assistant"]
     for place, (turn, ids) in enumerate(runs):
         if not 0 <= turn < len(turns):
             return f"tokens outside the assistant's turns carry loss: {chat.tokenizer.decode(ids)[:80]!r}"

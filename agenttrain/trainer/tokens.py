@@ -62,7 +62,10 @@ def label_example(example: Example, chat: Chat, max_length: int | None = None, o
     Recorded tokens are used as they are; otherwise the messages are rendered by `chat`. `max_length` is in tokens; a
     record of which nothing fits comes back with `trained == 0`.
     """
-    tokens = _render(example, chat) if example.ids is None else _recorded(example)
+    if example.text:
+        tokens = _plain(example.text, chat)
+    else:
+        tokens = _render(example, chat) if example.ids is None else _recorded(example)
     return _fit(tokens, max_length, overlong)
 
 
@@ -115,6 +118,14 @@ def _render(example: Example, chat: Chat) -> Tokens:
         shown = messages[places[turn - 1] + 1 : place] if turn else messages[:place]
         _append(tokens, chat.extend(shown) if turn else chat.open(shown, example.tools), turn=-1, trained=False)
         _append(tokens, chat.reply(messages[place]), turn=turn, trained=bool(messages[place].get("train")))
+    return tokens
+
+
+def _plain(text: str, chat: Chat) -> Tokens:
+    """A text and its end, all of one turn; what the tokenizer puts before a text carries no loss."""
+    tokens = Tokens([], [], [])
+    _append(tokens, chat.start(), turn=-1, trained=False)
+    _append(tokens, [*chat.text(text), *chat.end()], turn=0, trained=True)
     return tokens
 
 
