@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import TimeoutError as Late
+from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,7 @@ class BrowserThread:
         self._starting = asyncio.Lock()
         self._playwright: Playwright | None = None
         self._current: Running | None = None
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self.loop.run_forever, name="chromium", daemon=True)
         self._thread.start()
 
@@ -68,7 +70,7 @@ class BrowserThread:
         """
         from playwright.async_api import Error
 
-        if not self._thread.is_alive():
+        if self._closed.is_set():
             what.close()
             raise InfraError("Chromium was closed.")
         future = asyncio.run_coroutine_threadsafe(what, self.loop)
@@ -98,8 +100,25 @@ class BrowserThread:
             raise
         return running, page
 
-    async def give_back(self, running: Running, page: Page) -> None:
-        """Empty the page for the next episode, or end what is used up."""
+    def give_back(self, running: Running, page: Page) -> None:
+        """Empty the page for the next episode, or end what is used up; waits for it for `END` seconds at most."""
+        if not self._closed.is_set():
+            wait([asyncio.run_coroutine_threadsafe(self._give_back(running, page), self.loop)], END)
+
+    def close(self) -> None:
+        """Returns when the browser is gone, or after `END` seconds; the second time at once."""
+        if threading.current_thread() is self._thread:  # garbage was collected here, of all places
+            threading.Thread(target=self.close).start()
+            return
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        wait([asyncio.run_coroutine_threadsafe(self._end(), self.loop)], END)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(END)
+        self.server.close()
+
+    async def _give_back(self, running: Running, page: Page) -> None:
         from playwright.async_api import Error
 
         try:
@@ -116,19 +135,6 @@ class BrowserThread:
         if running is not self._current and not running.open:
             with suppress(Error):
                 await running.browser.close()
-
-    def close(self) -> None:
-        """Returns when the browser is gone, or after `END` seconds; the second time at once."""
-        if threading.current_thread() is self._thread:  # garbage was collected here, of all places
-            threading.Thread(target=self.close).start()
-            return
-        if not self._thread.is_alive():
-            return
-        with suppress(InfraError):
-            self.call(self._end(), END)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(END)
-        self.server.close()
 
     async def _start(self) -> Running:
         from playwright.async_api import Error, async_playwright

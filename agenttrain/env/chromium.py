@@ -7,11 +7,10 @@ import shutil
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agenttrain.env.browser import END, START, BrowserThread, Running
+from agenttrain.env.browser import START, BrowserThread, Running
 from agenttrain.env.outline import Node, from_snapshot, tidy
 from agenttrain.env.site import Site
 from agenttrain.env.tab import Unusable
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Locator, Page
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
-"""The first is Chromium without its user interface: three fifths of the time, a third of the memory."""
+"""The first is Chromium without its user interface, which takes less time and memory."""
 
 
 class Chromium:
@@ -99,7 +98,7 @@ class ChromiumTab:
     ) -> None:
         self._thread, (self._running, self._page) = thread, place
         self._visitor, self._load, self._wait = visitor, 1000 * load, 1000 * wait
-        self._patience = 2 * load + START
+        self._patience = load + 2 * wait  # a browser that takes longer for a call is no fault of the agent
         self._given_back = False
 
     @property
@@ -131,8 +130,7 @@ class ChromiumTab:
             return
         self._given_back = True
         self._thread.server.sites.pop(self._visitor or "", None)
-        with suppress(InfraError):
-            self._thread.call(self._thread.give_back(self._running, self._page), END)
+        self._thread.give_back(self._running, self._page)
 
     def _act(self, node: Node, action: Callable[[Locator, float], Coroutine[Any, Any, Any]]) -> None:
         """Try `action`, and try longer if it was the machine that took long and not the element that refused."""
