@@ -32,6 +32,7 @@ PROCESSES = get_context("forkserver")
 """Each command is a process of its own, forked from one that has imported what takes seconds to import."""
 PROCESSES.set_forkserver_preload(["agenttrain.trainer.seam", "agenttrain.trainer.sft", "agenttrain.policy.engine"])
 
+CRITIC = ["algo=ppo", "algo.critic_learning_rate=1e-3"]
 ARMS = {
     "grpo": ["credit=grpo"],
     "dr_grpo": ["credit=dr_grpo"],
@@ -44,6 +45,8 @@ ARMS = {
     "hgpo": ["credit=hgpo", "credit.gamma=0.8"],
     "graphgpo": ["credit=graphgpo"],
     "gagpo": ["credit=gagpo", "credit.gamma=0.8"],
+    "gae": ["credit=gae", "credit.gamma_turn=0.8", *CRITIC],
+    "agent_r1": ["credit=agent_r1", "credit.gamma=0.8", *CRITIC],
     "empg": ["credit=empg"],
     "empg of gigpo": ["credit=empg", "credit.base=gigpo", "credit.base.gamma=0.8"],
 }
