@@ -129,7 +129,8 @@ class ActorCritic(FlowTrainer):
         weights = self.critic.learned.values()
         for parameter in weights:
             parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
-        torch.nn.utils.clip_grad_norm_(weights, self.args.max_grad_norm)
+        if self.args.max_grad_norm > 0:  # as the trainer has it
+            torch.nn.utils.clip_grad_norm_(weights, self.args.max_grad_norm)
         updates = self._passes // self.args.gradient_accumulation_steps
         if self.state.global_step < self._warmup * updates:
             self.model.zero_grad()

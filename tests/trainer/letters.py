@@ -14,7 +14,9 @@ from agenttrain.model.tiny import Tiny
 from agenttrain.policy.local import Local
 from agenttrain.reward.score import score as apply
 from agenttrain.rollout import Limits
-from agenttrain.trainer.episodes import Flow
+from agenttrain.trainer.episodes import Flow, needs_critic
+from agenttrain.trainer.grpo import Grpo
+from agenttrain.trainer.ppo import Ppo
 from agenttrain.types import Credit, InfraError, Observation, Task
 
 LETTERS = "abcd"
@@ -105,6 +107,11 @@ CREDITS = options.options("credit", options.folders())
 def credit_of(name: str, *settings: str) -> Credit:
     """A strategy as the command line makes it."""
     return compose("rl", [f"credit={name}", *settings], complete=False).call().keywords["credit"]
+
+
+def algo_of(credit: Credit, **options) -> Grpo:
+    """The algorithm that trains with it."""
+    return Ppo(**options, critic_learning_rate=1e-2) if needs_critic(credit) else Grpo(**options)
 
 
 def flow(loaded, credit, env=None, n: int = 4, seed: int = 0) -> Flow:
