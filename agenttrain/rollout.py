@@ -256,6 +256,7 @@ class _Loop:
 
     def _end(self, live: _Live, stop: Stop, error: str | None = None) -> None:
         self._drop(live)
+        method = {"method": live.turns[0].action.method} if live.turns and live.turns[0].action.method else {}
         self.ended.append(
             Trajectory(
                 task=live.attempt.task,
@@ -268,7 +269,7 @@ class _Loop:
                 error=error,
                 seconds=time.monotonic() - live.began,
                 retries=live.retries,
-                meta={"env": type(self.env).__module__.rpartition(".")[2], "policy": self.policy.describe()},
+                meta={"env": type(self.env).__module__.rpartition(".")[2], "policy": self.policy.describe(), **method},
             )
         )
 

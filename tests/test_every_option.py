@@ -25,6 +25,7 @@ NEEDS = {
     "env=trl_class": ["env.target=games:Lamp", "task.n=4"],
     "env=functions": ["env.module={files}/lamp.py"],
     "env=gymnasium": ["env.id=FrozenLake-v1"],
+    "policy=methods": ["env=hopqa"],
     "policy=replay": ["policy.path={craft}/trajectories.jsonl"],
     "data=trajectories": ["data.path={craft}/trajectories.jsonl"],
     "data=fireact": ["data.path={files}/fireact.json"],

@@ -77,7 +77,7 @@ def _tell(ended: list[Trajectory], env: Environment, policy: Policy, attempts: i
         attempts=attempts,
     )
     stops = ", ".join(f"{stop} {count}" for stop, count in evaluation["stops"].items())
-    rows = [("episodes", str(len(ended))), *report.rows(evaluation), ("stops", stops)]
+    rows = [("episodes", str(len(ended))), *report.rows(evaluation), ("stops", stops), *_by_method(ended)]
     about, excluded = report.describe(evaluation), report.excluded(evaluation)
     table = "".join(f"| {name} | {figure} |\n" for name, figure in rows)
     failures = "".join(f"- {' '.join(error.split())}\n" for error in dict.fromkeys(errors))
@@ -89,3 +89,17 @@ def _tell(ended: list[Trajectory], env: Environment, policy: Policy, attempts: i
     for line in (excluded, f"trajectories: {path}   report: {path.with_name('report.md')}"):
         if line:
             print(line)
+
+
+def _by_method(ended: list[Trajectory]) -> list[tuple[str, str]]:
+    """How often each method of a teacher succeeded, where it has several."""
+    methods: dict[str, list[Trajectory]] = {}
+    for episode in metrics.judged(ended):
+        if "method" in episode.meta:
+            methods.setdefault(episode.meta["method"], []).append(episode)
+    told = []
+    for method, episodes in sorted(methods.items()):
+        turns = metrics.figures(episodes)["turns"]
+        solved = sum(episode.success for episode in episodes)
+        told.append((f"method {method}", f"{solved} of {len(episodes)} episodes solved, {turns:.1f} turns each"))
+    return told

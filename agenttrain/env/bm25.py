@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agenttrain.world import Passage
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Index:
-    """An index over passages; any number of threads may search it at once."""
+    """An index over passages; any number of threads may search it at once. The last 10,000 answers are cached."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         import bm25s
@@ -25,9 +26,13 @@ class Index:
         self._bm25 = bm25s.BM25(backend="numpy")
         tokens = [[self._ids[word] for word in words] for words in texts]
         self._bm25.index((tokens, self._ids), create_empty_token=False, show_progress=False)
+        self._cached = lru_cache(10_000)(self._search)
 
     def search(self, query: str, k: int) -> list[int]:
         """Numbers of up to `k` passages that share a word with `query`, the best first, of equals the earlier one."""
+        return list(self._cached(query, k))
+
+    def _search(self, query: str, k: int) -> list[int]:
         ids = [self._ids[word] for word in asked(query) if word in self._ids]
         return best(self._bm25.get_scores_from_ids(ids), k) if ids else []
 

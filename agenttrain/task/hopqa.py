@@ -28,6 +28,7 @@ class Hopqa:
         world: seed of the invented world.
         size: number of people in it, 20 to 1000.
         one_hop: share of tasks that one look-up answers, 0 to 1; none in `deep`.
+        yes_no: share of tasks that put a claim, as StrategyQA does, right or wrong with equal chance, 0 to 1.
         questions: a file in place of the invented world: JSON Lines or a JSON array of `{"question", "answer"}`, and
             if known `id` or `_id` and HotpotQA's `supporting_facts`. The corpus for it goes to `env.corpus`.
     """
@@ -40,6 +41,7 @@ class Hopqa:
         world: Whole = 0,
         size: Count = 200,
         one_hop: Share = 0.0,
+        yes_no: Share = 0.0,
         questions: str | None = None,
     ) -> None:
         if split not in ("train", "heldout", "deep", "all"):
@@ -49,7 +51,9 @@ class Hopqa:
         if not 0 <= one_hop <= 1:
             raise UserError(f"one_hop={one_hop} is no share: take a number from 0 to 1.")
         self.split, self.n, self.seed = split, n, seed
-        self.world, self.size, self.one_hop, self.questions = world, size, one_hop, questions
+        if yes_no and questions:
+            raise UserError("A file of questions is asked as it is: leave out task.yes_no.")
+        self.world, self.size, self.one_hop, self.yes_no, self.questions = world, size, one_hop, yes_no, questions
 
     def __iter__(self) -> Iterator[Task]:
         """
@@ -64,6 +68,13 @@ class Hopqa:
         else:
             tasks = self._mix(rng, self._from_world(1), self._from_world(2))
         rng.shuffle(tasks)
+        if self.yes_no:
+            claims = round(self.yes_no * len(tasks))
+            values: dict[str, set[str]] = {}
+            for fact in World(self.world, self.size).questions(1):
+                values.setdefault(fact.relations[-1], set()).add(fact.answer)
+            tasks = [_claim(task, values) for task in tasks[:claims]] + tasks[claims:]
+            rng.shuffle(tasks)
         return iter(tasks)
 
     def _mix(self, rng: random.Random, one: list[Task], two: list[Task]) -> list[Task]:
@@ -110,6 +121,16 @@ class Hopqa:
         """A fixed fifth of all names is held out, in every world and for every seed."""
         heldout = zlib.crc32(subject.encode()) % 5 == 0
         return self.split == "all" or heldout == (self.split != "train")
+
+
+def _claim(task: Task, values: dict[str, set[str]]) -> Task:
+    """The task as a claim: its answer in half of the cases, else another of the values (relation -> all there are)."""
+    rng = random.Random(task.id)
+    others = values[task.id.rpartition("/")[2]] - {task.answer}  # an id ends in the last relation
+    right = not others or rng.random() < 0.5
+    asked = task.messages[-1]["content"].split(" is ", 1)[1].removesuffix("?")
+    text = f"Is it true that {asked} is {task.answer if right else rng.choice(sorted(others))}?"
+    return Task(f"{task.id}/claim", _opening(text), "yes" if right else "no", task.data)
 
 
 def _opening(question: str) -> list[Message]:

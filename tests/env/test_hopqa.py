@@ -55,6 +55,13 @@ def test_equal_scores_keep_the_order_of_the_corpus():
     assert index.search("green", 3) == index.search("?!", 3) == index.search("", 3) == []
 
 
+def test_a_search_is_cached_and_its_answer_may_be_changed():
+    index = Index(WORLD.passages)
+    index.search("the", 3).append(-1)
+    assert index.search("the", 3) == Index(WORLD.passages).search("the", 3)
+    assert index._cached.cache_info().hits == 1
+
+
 def test_a_repeated_word_outweighs_no_name():
     index = Index(
         [Passage("Rome", "On the hills and the river."), Passage("Oslo", "A city."), Passage("Bonn", "A city.")]

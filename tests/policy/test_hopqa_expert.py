@@ -69,3 +69,13 @@ def test_a_foreign_question_is_refused(question):
     talk = Conversation("q", [{"role": "user", "content": question}], [], 0)
     with pytest.raises(UserError, match="reads only the invented world's questions"):
         HopqaExpert().act(talk)
+
+
+def test_it_answers_claims_too():
+    assert score(HopqaExpert(), list(Hopqa(n=60, size=60, yes_no=1.0))) == 1.0
+
+
+def test_circling_ends_where_the_search_tells_something_new():
+    tasks = list(Hopqa(n=60, size=60))
+    assert score(HopqaExpert(circles=True), tasks) == 1.0
+    assert score(HopqaExpert(circles=True), tasks, noise=0.4) < 0.6

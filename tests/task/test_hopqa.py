@@ -99,3 +99,20 @@ def test_settings_that_cannot_be_met_are_refused(tmp_path):
         list(Hopqa(split="heldout", n=9999))
     with pytest.raises(UserError, match="No such file"):
         list(Hopqa(questions=str(tmp_path / "none.json")))
+
+
+def test_claims_are_right_or_wrong_about_their_own_answers_and_leave_the_rest_as_it_was():
+    plain, mixed = ({task.id: task for task in Hopqa(n=200, size=60, seed=2, yes_no=share)} for share in (0.0, 0.5))
+    claims = [task for task in mixed.values() if task.id.endswith("/claim")]
+    assert len(claims) == 100
+    assert all(plain[task.id] == task for task in mixed.values() if task not in claims)
+    assert 35 <= sum(task.answer == "yes" for task in claims) <= 65
+    for task in claims:
+        asked = plain[task.id.removesuffix("/claim")]
+        said = task.messages[-1]["content"].removesuffix("?")
+        assert said.endswith(f" is {asked.answer}") is (task.answer == "yes")
+
+
+def test_a_file_of_questions_makes_no_claims(tmp_path):
+    with pytest.raises(UserError, match=r"leave out task\.yes_no"):
+        Hopqa(yes_no=0.5, questions=str(tmp_path / "q.jsonl"))
