@@ -117,7 +117,9 @@ def compare(
 
 
 env_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(env_app, name="env", help="Check what an environment promises.", short_help="Check an environment.")
+app.add_typer(
+    env_app, name="env", help="Check an environment, or serve it.", short_help="Check an environment, or serve it."
+)
 
 
 @env_app.command("check", short_help="Try an environment's promises.")
@@ -140,6 +142,22 @@ def env_check(
         if not expert and options.option_file("env", name, where):
             chosen.append("~policy")
         compose("env-check", chosen, config_dir).call()()
+
+
+@env_app.command("serve", short_help="Serve an environment to others.")
+def env_serve(
+    name: Annotated[str, typer.Argument(help="An option of the group env.", show_default=False)],
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Serve an environment by OpenEnv's protocol until Ctrl-C, for trainers of others.
+
+    port=8000 host=127.0.0.1 sessions=64 seconds=30 are its settings; task= and env. as elsewhere.
+    """
+    with plain_faults():
+        from agenttrain.config.compose import compose
+
+        compose("env-serve", [f"env={name}", *(overrides or [])], config_dir).call()()
 
 
 def run(command: str, overrides: list[str], config_dir: Path | None, cfg: str | None, dry_run: bool) -> None:
