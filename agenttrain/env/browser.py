@@ -55,7 +55,7 @@ class BrowserThread:
         self.executable, self.restart = executable, restart
         self.server = Loopback(files)
         self.loop = asyncio.new_event_loop()
-        self.acting = asyncio.Semaphore(2 * (os.cpu_count() or 1))  # more at once would only wait for each other
+        self._busy = asyncio.Semaphore(2 * (os.cpu_count() or 1))  # more at once would slow each other down
         self._starting = asyncio.Lock()
         self._playwright: Playwright | None = None
         self._current: Running | None = None
@@ -64,16 +64,17 @@ class BrowserThread:
         self._thread.start()
 
     def call(self, what: Coroutine[Any, Any, T], seconds: float) -> T:
-        """
+        """The result of `what`, once it is its turn.
+
         Raises:
-            InfraError: the browser is gone, or does not answer in time.
+            InfraError: the browser is gone, or does not answer within so many seconds.
         """
         from playwright.async_api import Error
 
         if self._closed.is_set():
             what.close()
             raise InfraError("Chromium was closed.")
-        future = asyncio.run_coroutine_threadsafe(what, self.loop)
+        future = asyncio.run_coroutine_threadsafe(self._in_turn(what), self.loop)
         try:
             return future.result(seconds)
         except Error as error:
@@ -103,7 +104,8 @@ class BrowserThread:
     def give_back(self, running: Running, page: Page) -> None:
         """Empty the page for the next episode, or end what is used up; waits for it for `END` seconds at most."""
         if not self._closed.is_set():
-            wait([asyncio.run_coroutine_threadsafe(self._give_back(running, page), self.loop)], END)
+            emptied = self._in_turn(self._give_back(running, page))
+            wait([asyncio.run_coroutine_threadsafe(emptied, self.loop)], END)
 
     def close(self) -> None:
         """Returns when the browser is gone, or after `END` seconds; the second time at once."""
@@ -117,6 +119,10 @@ class BrowserThread:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(END)
         self.server.close()
+
+    async def _in_turn(self, what: Coroutine[Any, Any, T]) -> T:
+        async with self._busy:
+            return await what
 
     async def _give_back(self, running: Running, page: Page) -> None:
         from playwright.async_api import Error
@@ -165,7 +171,10 @@ class BrowserThread:
 
     async def _allow(self, route: Route) -> None:
         """Our own server, and nothing else."""
-        await (route.continue_() if route.request.url.startswith(f"{self.server.origin}/") else route.abort())
+        from playwright.async_api import Error
+
+        with suppress(Error):  # the page is gone
+            await (route.continue_() if route.request.url.startswith(f"{self.server.origin}/") else route.abort())
 
     async def _end(self) -> None:
         if self._playwright is not None:

@@ -98,7 +98,7 @@ class ChromiumTab:
     ) -> None:
         self._thread, (self._running, self._page) = thread, place
         self._visitor, self._load, self._wait = visitor, 1000 * load, 1000 * wait
-        self._patience = load + 2 * wait  # a browser that takes longer for a call is no fault of the agent
+        self._patience = 2 * load  # a browser that takes longer for a call is no fault of the agent
         self._given_back = False
 
     @property
@@ -153,11 +153,7 @@ class ChromiumTab:
                         raise
                     raise Unusable from None
 
-        async def in_turn() -> None:
-            async with self._thread.acting:
-                await acted()
-
-        self._thread.call(in_turn(), self._patience)
+        self._thread.call(acted(), self._patience)
 
     async def _click(self, element: Locator, seconds: float, navigates: bool) -> None:
         """Click; on the site, whose links and buttons all lead to a page, wait for that page."""
