@@ -97,7 +97,7 @@ class Plan:
         return Run(testbed, arm, rate, seed, self.out / testbed / arm / f"{rate:g}-{seed}-{self.steps}")
 
 
-FULL = Plan(Path("runs/credit-curves"), 30, range(5), [8e-4, 1.6e-3], range(100, 101))
+FULL = Plan(Path("runs/credit-curves"), 30, range(5), [4e-4, 8e-4], range(100, 101))
 SHORT = Plan(Path("runs/credit-curves"), 30, range(3), [8e-4], range(0))
 
 
