@@ -86,6 +86,16 @@ class Steps(TrainerCallback):
         self.weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]).clone())
 
 
+class After(TrainerCallback):
+    """Does something after each optimizer step."""
+
+    def __init__(self, do):
+        self.do = do
+
+    def on_step_end(self, args, state, control, **found):
+        self.do(**found)
+
+
 # -- values ---------------------------------------------------------------------------------------------------------
 
 
@@ -188,13 +198,7 @@ def test_the_critic_has_a_learning_rate_of_its_own_that_follows_the_schedule(tmp
     some = trainer(tmp_path, replace(SHORT, learning_rate=0.0, critic_learning_rate=4e-2, schedule="linear"))
     before = {name: value.clone() for name, value in some.model.state_dict().items()}
     rates = []
-    some.add_callback(
-        type(
-            "Rates",
-            (TrainerCallback,),
-            {"on_step_end": lambda _, *a, lr_scheduler, **k: rates.append(lr_scheduler.get_last_lr()[-1])},
-        )()
-    )
+    some.add_callback(After(lambda lr_scheduler, **_: rates.append(lr_scheduler.get_last_lr()[-1])))
     some.train()
     assert rates == pytest.approx([3e-2, 2e-2, 1e-2, 0.0])
     assert all(torch.equal(value, before[name]) for name, value in some.model.state_dict().items())
@@ -232,13 +236,7 @@ class Outage(Game):
 def test_a_step_that_nobody_could_play_leaves_the_critic_alone(tmp_path):
     some = trainer(tmp_path, replace(SHORT, steps=3), env=Outage())
     heads = []
-    some.add_callback(
-        type(
-            "Heads",
-            (TrainerCallback,),
-            {"on_step_end": lambda *a, **k: heads.append(some.critic.head.weight.detach().clone())},
-        )()
-    )
+    some.add_callback(After(lambda **_: heads.append(some.critic.head.weight.detach().clone())))
     some.train()
     assert heads[0].abs().max() > 0
     assert torch.equal(heads[0], heads[1])
