@@ -167,10 +167,11 @@ def write_csv(runs: Sequence[Run], path: Path) -> None:
 def picture(runs: Sequence[Run], testbeds: Mapping[str, Testbed]) -> str:
     """Success over environment steps as the text of an SVG file: the mean of the seeds, and its 95 % interval."""
     beds, arms = by_testbed(runs), list(by_arm(runs))
-    colours = {arm: COLOURS[place % len(COLOURS)] for place, arm in enumerate(arms)}
+    strokes = {arm: _stroke(place) for place, arm in enumerate(arms)}
     columns = min(2, len(beds))
     rows = math.ceil(len(beds) / columns)
-    width, height = GAP + columns * (WIDTH + GAP), 40 + rows * (HEIGHT + 2 * GAP)
+    head = 20 + 16 * math.ceil(len(arms) / columns / 3)
+    width, height = GAP + columns * (WIDTH + GAP), head + rows * (HEIGHT + 2 * GAP)
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
@@ -178,23 +179,24 @@ def picture(runs: Sequence[Run], testbeds: Mapping[str, Testbed]) -> str:
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
     ]
     for place, arm in enumerate(arms):
-        x, y = GAP + 92 * (place % 7), 16 + 16 * (place // 7)
-        parts.append(f'<path d="M{x} {y - 4}h16" stroke="{colours[arm]}" stroke-width="2"/>' + _text(x + 21, y, arm))
+        x, y = GAP + 112 * (place % (3 * columns)), 16 + 16 * (place // (3 * columns))
+        parts.append(f'<path d="M{x} {y - 4}h16" {strokes[arm]}/>' + _text(x + 21, y, arm))
     for place, (name, here) in enumerate(beds.items()):
         left = GAP + (place % columns) * (WIDTH + GAP)
-        top = 40 + GAP + (place // columns) * (HEIGHT + 2 * GAP)
+        top = head + GAP + (place // columns) * (HEIGHT + 2 * GAP)
         parts.append(_text(left, top - 22, name, "head"))
         parts.append(_text(left, top - 8, testbeds[name].about.split(":")[0], "small"))
-        parts += _panel(left, top, here, colours)
+        parts += _panel(left, top, here, strokes)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _panel(left: float, top: float, runs: Sequence[Run], colours: Mapping[str, str]) -> Iterator[str]:
+def _panel(left: float, top: float, runs: Sequence[Run], strokes: Mapping[str, str]) -> Iterator[str]:
     end = budget(runs)
     edges = [end * n / WINDOWS for n in range(WINDOWS + 1)]
     for share in (0, 0.25, 0.5, 0.75, 1):
         y = top + HEIGHT * (1 - share)
         yield f'<path class="grid" d="M{left} {y:.1f}h{WIDTH}"/>' + _text(left - 6, y + 4, f"{share:g}", "small", "end")
+    yield _text(left + WIDTH / 2, top + HEIGHT + 30, "environment steps", "small", "middle")
     for step in (0, end / 2, end):
         yield _text(left + WIDTH * step / end, top + HEIGHT + 15, f"{step:.0f}", "small", "middle")
     for arm, own in by_arm(runs).items():
@@ -204,8 +206,14 @@ def _panel(left: float, top: float, runs: Sequence[Run], colours: Mapping[str, s
         upper = [_y(top, fmean(found) + margin(found)) for found in values]
         lower = [_y(top, fmean(found) - margin(found)) for found in values]
         band = _line(xs, upper) + _line(xs[::-1], lower[::-1]).replace("M", "L")
-        yield f'<path d="{band}Z" fill="{colours[arm]}" fill-opacity="0.10"/>'
-        yield f'<path d="{_line(xs, middle)}" fill="none" stroke="{colours[arm]}" stroke-width="2"/>'
+        yield f'<path d="{band}Z" fill="{COLOURS[0]}" fill-opacity="0.10"/>'
+        yield f'<path d="{_line(xs, middle)}" fill="none" {strokes[arm]}/>'
+
+
+def _stroke(place: int) -> str:
+    """A colour, and dashes where all colours are taken."""
+    dashes = ' stroke-dasharray="5 3"' if place >= len(COLOURS) else ""
+    return f'stroke="{COLOURS[place % len(COLOURS)]}" stroke-width="2"{dashes}'
 
 
 def _y(top: float, share: float) -> float:
