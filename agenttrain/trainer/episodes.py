@@ -13,6 +13,7 @@ import numpy as np
 
 from agenttrain.errors import UserError
 from agenttrain.rollout import Attempt, Limits, rollout, stable_seed
+from agenttrain.trainer.diversity import action_key, diversity
 from agenttrain.trainer.tokens import numbers
 from agenttrain.types import (
     FAILED_BY_US,
@@ -78,7 +79,9 @@ def light(trajectory: Trajectory) -> Trajectory:
     """What credit and figures need, without tokens and texts: small enough to send to every process."""
     turns = [
         Turn(
-            Action({}, entropies=turn.action.entropies, values=turn.action.values),
+            Action(
+                {"key": action_key(turn.action.message)}, entropies=turn.action.entropies, values=turn.action.values
+            ),
             replace(turn.observation, messages=[]),
         )
         for turn in trajectory.turns
@@ -91,6 +94,7 @@ def figures(batch: Sequence[Trajectory], advantages: Sequence[Sequence[Advantage
     where there are none."""
     played = [t for t in batch if t.stop not in FAILED_BY_US]
     seen: list[Observation] = [turn.observation for t in played for turn in t.turns]
+    groups = _groups(played)
     flat = np.array([number for row in advantages for advantage in row for number in numbers(advantage)])
 
     def share(facts: Iterable[object], among: int) -> float:
@@ -109,7 +113,8 @@ def figures(batch: Sequence[Trajectory], advantages: Sequence[Sequence[Advantage
         "truncated": share((t.stop in TRUNCATED for t in played), len(played)),
         "failed_by_us": float(len(batch) - len(played)),
         "lost_step": float(not played),
-        "groups_without_variance": share(map(_even, _groups(played)), len(_groups(played))),
+        "groups_without_variance": share(map(_even, groups), len(groups)),
+        **diversity(groups),
         "advantage_std": float(flat.std()) if len(flat) else 0.0,
     }
 

@@ -66,6 +66,9 @@ class Grpo:
     epsilon_high: NonNegative | None = None
     beta: NonNegative = 0.0
     kl_in: KlIn = "loss"
+    entropy_bonus: NonNegative = 0.0
+    entropy_target: Positive | None = None
+    entropy_step: Positive = 0.005
     old_logprobs: OldLogprobs = "auto"
     importance_cap: Positive | None = 2.0
     max_completion_length: Count = 1024
@@ -186,6 +189,10 @@ class Grpo:
             # TRL would take epsilon, and weigh every token by 0.2; ScaleRL (arXiv 2510.13786) has 5.
             "epsilon_high": 5.0 if self.loss_type == "cispo" and self.epsilon_high is None else self.epsilon_high,
             "beta": self.beta,
+            "entropy_coef": self.entropy_bonus,
+            "use_adaptive_entropy": self.entropy_target is not None,
+            "entropy_target": self.entropy_target or 0.0,
+            "entropy_coef_delta": self.entropy_step,
             "max_completion_length": self.max_completion_length,
             "use_cpu": not cuda,
             "bf16": cuda if self.bf16 is None else self.bf16,

@@ -7,6 +7,7 @@ are replaced by those of `credit`, before rows are shuffled and split (tests/tra
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import warnings
@@ -26,6 +27,7 @@ from agenttrain import watch
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import Loaded, ModelPolicy
 from agenttrain.trainer.batches import Rows, by_length
+from agenttrain.trainer.diversity import echo_trap
 from agenttrain.trainer.drift import AGREE, OldLogprobs, drift, verdict, weights
 from agenttrain.trainer.episodes import Flow, KlIn, check_episodes, figures, light
 from agenttrain.trainer.head import score_labelled_only
@@ -37,6 +39,9 @@ NO_SIGNAL = 5
 
 GIVE_UP = 3
 """Steps in a row in which no episode could be played, after which a run ends."""
+
+BONUS = "entropy_bonus.json"
+"""File of a checkpoint that holds what an adaptive entropy bonus has come to."""
 
 RECOMPUTED = "old_logprobs_recomputed"
 """Name of the figure (1 or 0) that says where a step's old log-probs came from."""
@@ -77,6 +82,8 @@ class FlowTrainer(GRPOTrainer):
         self._learned: Rows | None = None
         """The rows whose loss is under way."""
         self._silent_steps = 0
+        self._echoes = False
+        """Whether the echo trap has been warned of."""
         self._lost_steps = 0
         """Steps in a row, this one included, in which no episode could be played."""
         rows = [{"prompt": flow.tasks[n].id, "task": n, "step": step} for step, ns in enumerate(plan) for n in ns]
@@ -186,8 +193,11 @@ class FlowTrainer(GRPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: Rows) -> torch.Tensor:
         self._sampled, self._learned = _mask(inputs), dict(inputs)
+        bonus = self._bonus
         try:
             loss = super()._compute_loss(model, self._learned)
+            if self._lost_steps:
+                self._bonus = bonus  # tokens that nobody sampled have no entropy to go by
             inputs["old_per_token_logps"] = self._learned["old_per_token_logps"]  # for `num_iterations`
             return loss
         finally:
@@ -227,6 +237,18 @@ class FlowTrainer(GRPOTrainer):
         self.save_model(str(folder))
         (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle, and no part of a model
 
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        super()._save_checkpoint(*args, **kwargs)
+        if self.args.should_save and self.use_adaptive_entropy:
+            file = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}" / BONUS
+            file.write_text(json.dumps(self._bonus))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        file = Path(resume_from_checkpoint) / BONUS
+        if self.use_adaptive_entropy and file.is_file():
+            self._bonus = json.loads(file.read_text())
+
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """None: TRL's says "fine-tuned version of None" of a model that was built here."""
 
@@ -236,6 +258,15 @@ class FlowTrainer(GRPOTrainer):
     def _passes(self) -> int:
         """Forward and backward passes from one rollout to the next."""
         return (self.args.steps_per_generation or 1) * self.num_iterations
+
+    @property
+    def _bonus(self) -> tuple[float, float]:
+        """What TRL's control of the entropy bonus goes by: the weight, and the entropy that the last update found."""
+        return self.entropy_coef, self._last_world_entropy
+
+    @_bonus.setter
+    def _bonus(self, bonus: tuple[float, float]) -> None:
+        self.entropy_coef, self._last_world_entropy = bonus
 
     @property
     def _own(self) -> slice:
@@ -332,6 +363,13 @@ class FlowTrainer(GRPOTrainer):
                 "Take easier or harder tasks, larger groups, or a reward that tells attempts apart.",
                 NO_SIGNAL,
                 shown["success"],
+            )
+        if not self._echoes and (seen := echo_trap(self.state.log_history)) and self.accelerator.is_main_process:
+            self._echoes = True
+            _log.warning(
+                "The policy echoes itself: in the last steps %s. It often collapses next. Go back to an earlier "
+                "checkpoint with a lower learning rate, algo.epsilon_high=0.28 or algo.entropy_bonus.",
+                seen,
             )
 
     def _count_lost(self, batch: Sequence[Trajectory]) -> None:

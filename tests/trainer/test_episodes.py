@@ -45,7 +45,8 @@ def test_a_light_trajectory_keeps_what_credit_needs_and_no_text():
     assert sent.task.answer is None
     assert not sent.task.messages
     assert not sent.messages
-    assert not any(turn.action.token_ids or turn.action.message or turn.observation.messages for turn in sent.turns)
+    assert not any(turn.action.token_ids or turn.observation.messages for turn in sent.turns)
+    assert all(set(turn.action.message) == {"key"} for turn in sent.turns)
     assert whole.turns[0].action.token_ids == [1], "the original stays whole"
 
 
