@@ -44,6 +44,6 @@ def env_serve(
             raise UserError(f"Cannot listen on {host}:{port} ({error.strerror}). Choose another port=...") from None
         where = f"http://{host}:{listening.getsockname()[1]}"
         print(f"env={name}, {len(tasks)} tasks, on {where} (OpenEnv's protocol); Ctrl-C ends it", flush=True)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+        config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=5)
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])

@@ -56,6 +56,7 @@ class OpenenvEpisode:
     def __init__(self, task: Task, settings: Openenv, seed: int, act: Tool) -> None:
         self.task, self.settings, self.seed, self.act = task, settings, seed, act
         self._socket: Any = None
+        self._closed = False
         self._tools: list[Tool] = []
         self._history: list[Any] = []
         self._total = 0.0
@@ -66,6 +67,8 @@ class OpenenvEpisode:
 
     def start(self) -> list[Message]:
         self._socket = _connect(self.settings)
+        if self._closed:  # while it was being connected
+            self.close()
         told = self._ask("reset", {**self.task.data, "seed": self.seed % 2**31})
         if "error" in told:
             raise InfraError(f"{self.settings.url} refuses to start: {told['error']}")
@@ -96,6 +99,7 @@ class OpenenvEpisode:
 
     def close(self) -> None:
         """Also while a step waits for the server: its answer is then given up."""
+        self._closed = True
         if self._socket is not None:
             with suppress(Exception):
                 self._socket.send('{"type": "close"}')
@@ -119,10 +123,13 @@ class OpenenvEpisode:
 
     def _ask(self, kind: str, data: dict[str, Any]) -> dict[str, Any]:
         """The answer's data, or `{"error"}` with what the server says against the request."""
-        from websockets.exceptions import WebSocketException
+        from websockets.exceptions import ConnectionClosed, WebSocketException
 
         try:
-            self._socket.send(json.dumps({"type": kind, "data": data}))
+            with suppress(
+                ConnectionClosed
+            ):  # a server that refuses says why before it closes: that is still to be read
+                self._socket.send(json.dumps({"type": kind, "data": data}))
             answer = json.loads(self._socket.recv(timeout=self.settings.seconds))
             told = answer["data"]
             if answer["type"] != "error":

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agenttrain.env import openenv
 from agenttrain.env.craft import Craft
 from agenttrain.env.openenv import Openenv
 from agenttrain.errors import UserError
@@ -68,6 +69,22 @@ def test_refusals_are_ours_and_nothing_is_sent(url):
     assert episode.step(act("get", item="x")).state != first.state
     episode.close()
     episode.close()
+
+
+def test_closed_while_it_connects_it_leaves_no_connection(url, monkeypatch):
+    env, tasks = remote(url)
+    episode = env.episode(tasks[0], 0)
+    connected = []
+
+    def connect(settings, connect=openenv._connect):
+        episode.close()
+        connected.append(connect(settings))
+        return connected[0]
+
+    monkeypatch.setattr(openenv, "_connect", connect)
+    with pytest.raises(InfraError):
+        episode.start()
+    assert connected[0].socket.fileno() == -1
 
 
 def test_results_are_cut(url):
