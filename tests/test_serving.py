@@ -81,18 +81,18 @@ def test_no_answer_leaves_the_server(session):
         session.told.clear()
 
 
-def test_sessions_do_not_touch_each_other(url):
-    sessions = [Session(url) for _ in range(8)]
-    for number, session in enumerate(sessions):
-        session.ask("reset", seed=number)
-    for number, session in enumerate(sessions):
-        title = TASKS[number].data["gold"][0]
-        assert session.call("search", query=title)[1]["metadata"] == {"found": True}
-    refused = Session(url)
-    refused_with = json.loads(refused.socket.recv(timeout=30))
-    assert refused_with["data"]["code"] == "CAPACITY_REACHED"
-    for session in sessions:
-        session.socket.close()
+def test_sessions_do_not_touch_each_other_and_one_too_many_is_refused():
+    with served("hopqa", Hopqa(), TASKS, sessions=8) as url:
+        sessions = [Session(url) for _ in range(8)]
+        for number, session in enumerate(sessions):
+            session.ask("reset", seed=number)
+        for number, session in enumerate(sessions):
+            title = TASKS[number].data["gold"][0]
+            assert session.call("search", query=title)[1]["metadata"] == {"found": True}
+        refused = json.loads(Session(url).socket.recv(timeout=30))
+        assert refused["data"]["code"] == "CAPACITY_REACHED"
+        for session in sessions:
+            session.socket.close()
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ class Slow:
 
 def test_a_step_that_hangs_ends_its_session_and_nobody_elses():
     slow = Slow()
-    with served("slow", slow, [Task("t", [])], seconds=0.3) as url:
+    with served("slow", slow, [Task("t", [])], seconds=2.0) as url:
         session, other = Session(url), Session(url)
         session.ask("reset")
         assert session.call("x")[1]["code"] == "EXECUTION_ERROR"
