@@ -26,6 +26,7 @@ NEEDS = {
     "env=functions": ["env.module={files}/lamp.py"],
     "env=gymnasium": ["env.id=FrozenLake-v1"],
     "policy=methods": ["env=hopqa"],
+    "policy=hopqa_teacher": ["env=hopqa"],
     "policy=replay": ["policy.path={craft}/trajectories.jsonl"],
     "data=trajectories": ["data.path={craft}/trajectories.jsonl"],
     "data=fireact": ["data.path={files}/fireact.json"],
@@ -52,6 +53,8 @@ CRITICS = ("credit=gae", "credit=agent_r1")
 OWN_STEPS = {
     "toolformer generate-trajectories": "corpus={files}/texts.jsonl annotator.max_tokens=4",
     "toolformer eval": "questions={files}/texts.jsonl decoder.max_tokens=4",
+    "toolformer_tiny generate-trajectories": "corpus={files}/texts.jsonl annotator.max_tokens=4",
+    "toolformer_tiny eval": "questions={files}/texts.jsonl decoder.max_tokens=4",
 }
 """Of recipes that put another function behind a command."""
 TINY = (
