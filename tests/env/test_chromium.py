@@ -43,13 +43,13 @@ PATIENT = Limits(concurrency=4, tool_timeout=120)
 
 @pytest.fixture(scope="module")
 def env():
-    env = Web("chromium")
+    env = Web("chromium", load=60)
     yield env
     env._chromium.close()
 
 
 def chromium_of(folder):
-    return Chromium(None, restart=500, wait=0.5, load=20, files=lambda: folder)
+    return Chromium(None, restart=500, wait=0.5, load=60, files=lambda: folder)
 
 
 def act(name, **arguments):
@@ -102,7 +102,7 @@ def test_what_cannot_be_done_is_told_alike(env):
 
 def test_the_browser_keeps_what_every_environment_promises():
     done = CliRunner().invoke(
-        cli.app, ["env", "check", "web", "env.browser=chromium", "tasks=2", "rollout.tool_timeout=120"]
+        cli.app, ["env", "check", "web", "env.browser=chromium", "env.load=60", "tasks=2", "rollout.tool_timeout=120"]
     )
     assert done.exit_code == 0, done.output
 
@@ -205,7 +205,7 @@ def test_a_browser_that_dies_is_an_infrastructure_failure_and_is_replaced(tmp_pa
 
 
 def test_a_used_up_browser_ends_with_its_last_page():
-    chromium = Chromium(None, restart=2, wait=0.5, load=20, files=lambda: None)
+    chromium = Chromium(None, restart=2, wait=0.5, load=60, files=lambda: None)
     with closing(chromium):
         first, second, third = (chromium.tab(Site(shop(0))) for _ in range(3))
         assert first._running is second._running is not third._running
@@ -219,7 +219,7 @@ def test_a_used_up_browser_ends_with_its_last_page():
 
 
 def test_many_episodes_leave_nothing_behind():
-    env = Web("chromium", restart=30)
+    env = Web("chromium", restart=30, load=60)
     list(rollout(attempts(WebTasks(n=8)), env, WebExpert(), Limits(concurrency=8, max_turns=2, tool_timeout=120)))
     before = threading.active_count()
     owed = attempts(WebTasks(n=32), per_task=3)
