@@ -66,3 +66,13 @@ def test_an_adaptive_bonus_grows_while_entropy_is_below_its_target_and_resumes(t
     above = train(tmp_path / "high", entropy_bonus=0.5, entropy_target=1e-6, entropy_step=0.25)
     assert [row["entropy_coef"] for row in above.steps] == [0.25, 0.0, 0.0, 0.0]
     ends_as_resumed(tmp_path / "again", **options)
+
+
+def test_clip_higher_reaches_the_loss(tmp_path):
+    """Two passes over a step at a rate that moves far: what a lower upper bound clips, a higher one does not."""
+    clipped = [
+        train(tmp_path / str(high), steps=1, num_iterations=2, epsilon_high=high).steps[0]["clip_ratio/high_mean"]
+        for high in (1e-3, 50.0)
+    ]
+    assert clipped[0] > 0.01
+    assert clipped[1] == 0
