@@ -126,9 +126,7 @@ class OpenenvEpisode:
         from websockets.exceptions import ConnectionClosed, WebSocketException
 
         try:
-            with suppress(
-                ConnectionClosed
-            ):  # a server that refuses says why before it closes: that is still to be read
+            with suppress(ConnectionClosed):  # who refuses says why before closing, and that is yet to be read
                 self._socket.send(json.dumps({"type": kind, "data": data}))
             answer = json.loads(self._socket.recv(timeout=self.settings.seconds))
             told = answer["data"]
