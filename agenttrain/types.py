@@ -77,8 +77,8 @@ class Action:
     usage: dict[str, int] = field(default_factory=dict)
     """`prompt_tokens` and `completion_tokens` as the policy counts them."""
     method: str | None = None
-    """How a teacher was asked for it (`react`, `cot`, `reflexion`), if in some such way; the episode's envelope names that
-    of its first action."""
+    """How a teacher was asked for it (`react`, `cot`, `reflexion`), if in some such way; the episode's envelope names
+    that of its first action."""
     values: list[float] = field(default_factory=list)
     """A critic's estimate, before each sampled token, of the reward still to come; empty where there is no critic."""
 

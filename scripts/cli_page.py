@@ -10,7 +10,17 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
-COMMANDS = ("generate-trajectories", "sft", "rl", "eval", "compare", "inspect", "credit-check", "env check", "env serve")
+COMMANDS = (
+    "generate-trajectories",
+    "sft",
+    "rl",
+    "eval",
+    "compare",
+    "inspect",
+    "credit-check",
+    "env check",
+    "env serve",
+)
 
 
 def main() -> int:
