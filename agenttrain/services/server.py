@@ -75,10 +75,10 @@ class Server(ThreadingHTTPServer):
 
 
 class _Connection(BaseHTTPRequestHandler):
-    server: Server
     timeout = 30
 
     def _answer(self) -> None:
+        assert isinstance(self.server, Server)
         length = self.headers.get("Content-Length") or "0"
         if not length.isdigit() or int(length) > MOST:
             self.send_error(413)
