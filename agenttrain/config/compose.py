@@ -95,7 +95,7 @@ def _leave_out(values: Tree, command: str, overrides: list[str], where: list[Pat
     own = options.target(command, where)
     signature = read(values["_target_"]) if values["_target_"] != own else None
     usual = read(own)
-    if signature is None or usual is None:
+    if signature is None or usual is None or signature.open:
         return
     unused = usual.parameters.keys() - signature.parameters.keys()
     for override in parse(overrides):
