@@ -46,10 +46,10 @@ def diversity(groups: Sequence[Sequence[Trajectory]]) -> dict[str, float]:
     }
 
 
-def echo_trap(steps: Sequence[Mapping[str, float]]) -> str | None:
+def echo_trap(steps: Sequence[Mapping[str, float | None]]) -> str | None:
     """What the last steps show if they show the trap: turns repeat more, returns differ less, and success is no
-    higher. `steps` are rows of figures, in order."""
-    rows = [row for row in steps if isfinite(row.get("repeated_turns", nan))][-2 * WINDOW :]
+    higher. `steps` are rows of figures, in order; one that lacks a figure, or has none (None, nan), is passed over."""
+    rows = [known for row in steps if (known := _known(row))][-2 * WINDOW :]
     if len(rows) < 2 * WINDOW:
         return None
     before, after = rows[:WINDOW], rows[WINDOW:]
@@ -64,6 +64,13 @@ def echo_trap(steps: Sequence[Mapping[str, float]]) -> str | None:
         f"turns that repeat rose from {repeated[0]:.0%} to {repeated[1]:.0%}, and the deviation of returns within a "
         f"group fell from {apart[0]:.3g} to {apart[1]:.3g}"
     )
+
+
+def _known(row: Mapping[str, float | None]) -> dict[str, float]:
+    """The figures that `echo_trap` reads; empty if one is missing."""
+    names = ("repeated_turns", "return_deviation", "success")
+    known = {name: value for name in names if (value := row.get(name)) is not None and isfinite(value)}
+    return known if len(known) == len(names) else {}
 
 
 def _moves(trajectory: Trajectory) -> list[tuple[str, str]]:
