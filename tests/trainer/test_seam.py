@@ -126,9 +126,10 @@ def test_sampled_log_probs_are_the_trainers(tmp_path, lora):
 
 @pytest.mark.parametrize("level", ["token", "sequence"])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_one_advantage_per_token_or_per_row_is_the_same_loss(tmp_path, generated, loss, level):
+def test_one_advantage_per_token_or_per_row_is_the_same_loss(monkeypatch, generated, loss, level):
     some, rows = generated
-    some.loss_type, some.importance_sampling_level = loss, level
+    monkeypatch.setattr(some, "loss_type", loss)
+    monkeypatch.setattr(some, "importance_sampling_level", level)
     per_row = torch.linspace(-1, 1, 16)
     per_token = per_row[:, None].expand(rows["completion_ids"].shape)
     one = GRPOTrainer._compute_loss(some, some.model, rows | {"advantages": per_row})
