@@ -10,3 +10,12 @@ _STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def visible(text: str) -> str:
     r"""The text with every control character but tab and line feed, and every change of direction, as `\x1b`."""
     return _STEERS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def plain(text: str, most: int) -> str:
+    """Output of a program as data: `visible`, its ends of line as line feeds, and its middle left out beyond about
+    `most` characters."""
+    if len(text) > most:
+        half = most // 2
+        text = f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out]\n{text[-half:]}"
+    return visible(text.replace("\r\n", "\n")).rstrip("\n")

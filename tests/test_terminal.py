@@ -1,6 +1,6 @@
 import pytest
 
-from agenttrain.terminal import visible
+from agenttrain.terminal import plain, visible
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,8 @@ from agenttrain.terminal import visible
 )
 def test_what_steers_a_terminal_is_shown_instead(text, shown):
     assert visible(text) == shown
+
+
+def test_a_programs_output_is_one_text_with_its_middle_left_out():
+    assert plain("a\r\nb\u202ec\x9b\n", 100) == "a\nb\\u202ec\\x9b"
+    assert plain("a" * 10 + "b" * 1000 + "c" * 10, 20) == "a" * 10 + "\n[1,000 characters left out]\n" + "c" * 10

@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from agenttrain.env.backend import Backend, Reply, leaves, outcome, says
-from agenttrain.env.code import plain
+from agenttrain.backend.backend import Backend, Reply, leaves, outcome, says
+from agenttrain.backend.http import Embedded, HttpBackend
+from agenttrain.backend.mcp import McpBackend
+from agenttrain.backend.openapi import Operation, operations
+from agenttrain.backend.remote import Site
+from agenttrain.backend.schema import Schema
+from agenttrain.backend.tau import TauBackend
 from agenttrain.env.gateway import Gateway
-from agenttrain.env.http_backend import Embedded, HttpBackend
-from agenttrain.env.mcp_backend import McpBackend
-from agenttrain.env.openapi import Operation, operations
-from agenttrain.env.remote import Site
-from agenttrain.env.schema import Schema
-from agenttrain.env.tau_backend import TauBackend
 from agenttrain.env.tools import BadCall, Call, answers, read_call, tool
 from agenttrain.errors import UserError, did_you_mean
 from agenttrain.ranges import Count, Positive, Share
 from agenttrain.services.description import description as describe
 from agenttrain.services.service import Service
 from agenttrain.services.trade import trade
+from agenttrain.terminal import plain
 from agenttrain.types import Message, Observation, Task, Tool
 
 FINISH = tool("finish", "End, with the answer if one was asked for.", answer={"type": "string"})

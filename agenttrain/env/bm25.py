@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
+from agenttrain.jsonfile import read_records
 from agenttrain.world import Passage
 
 if TYPE_CHECKING:
@@ -35,6 +36,16 @@ class Index:
     def _search(self, query: str, k: int) -> list[int]:
         ids = [self._ids[word] for word in asked(query) if word in self._ids]
         return best(self._bm25.get_scores_from_ids(ids), k) if ids else []
+
+
+@cache
+def index_of(path: str) -> Index:
+    """Of a file of `{"title", "text"}` records, made once per process.
+
+    Raises:
+        UserError: the file is missing or malformed.
+    """
+    return Index([Passage(record["title"], record["text"]) for _, record in read_records(path, title=str, text=str)])
 
 
 def indexed(passage: Passage) -> list[str]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from agenttrain.env.tools import BadCall, answers, read_call, tool
+from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count, Positive
 from agenttrain.sandbox.grader import grade
 from agenttrain.sandbox.interpreter import Interpreter, Result
 from agenttrain.sandbox.sandbox import Limits, Sandbox
+from agenttrain.terminal import plain
 from agenttrain.types import Message, Observation, Task, Tool
 
 TOOLS = [
@@ -89,7 +89,7 @@ class CodeEpisode:
     def step(self, action: Message) -> Observation:
         state, call = self.state, read_call(action, TOOLS)
         if isinstance(call, BadCall):
-            return Observation(answers(action, call, call.reason), state=state, feedback={"invalid_call": call.reason})
+            return refused(action, call, state)
         code = call.arguments["code"]
         if call.name == "python":
             text, facts = self._run(code)
@@ -126,16 +126,3 @@ class CodeEpisode:
         if result.status == "killed":
             return "\n[killed, maybe for its use of memory or disk; all names are lost]"
         return "" if result.exit_code is None else f"\n[exited with {result.exit_code}; all names are lost]"
-
-
-def plain(text: str, most: int) -> str:
-    """Output as data: at most about `most` characters, and no control character that a terminal would obey."""
-    if len(text) > most:
-        half = most // 2
-        text = f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out]\n{text[-half:]}"
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", _shown, text.replace("\r\n", "\n"))
-    return text.rstrip("\n")
-
-
-def _shown(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode()

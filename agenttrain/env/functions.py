@@ -12,7 +12,7 @@ from typing import Any
 
 from agenttrain.env.callables import result, tools_of
 from agenttrain.env.hopqa import exact_match
-from agenttrain.env.tools import BadCall, answers, read_call, tool
+from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count
 from agenttrain.types import InfraError, Message, Observation, Task, Tool
@@ -68,7 +68,7 @@ class FunctionsEpisode:
         state = hashlib.sha256(json.dumps(self._history, default=str).encode()).hexdigest()
         call = read_call(action, self._tools)
         if isinstance(call, BadCall):
-            return Observation(answers(action, call, call.reason), state=state, feedback={"invalid_call": call.reason})
+            return refused(action, call, state)
         if call.name == "finish":
             verify = getattr(self.module, "_verify", lambda given, answer: exact_match(given, str(answer)))
             success = bool(result(verify(call.arguments["answer"], self.task.answer)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 
-from agenttrain.env.backend import Reply
+from agenttrain.backend.backend import Reply
 from agenttrain.env.tools import tool
 from agenttrain.types import Tool
 

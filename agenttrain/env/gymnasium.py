@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import Any
 
-from agenttrain.env.tools import BadCall, answers, read_call, tool
+from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count
 from agenttrain.types import Message, Observation, Task, Tool
@@ -86,7 +86,7 @@ class GymnasiumEpisode:
     def step(self, action: Message) -> Observation:
         state, call = _key(self._seen), read_call(action, self._tools)
         if isinstance(call, BadCall):
-            return Observation(answers(action, call, call.reason), state=state, feedback={"invalid_call": call.reason})
+            return refused(action, call, state)
         chosen = call.arguments["action"]
         taken = self._names.index(chosen) + int(self.game.action_space.start) if self._names else chosen
         self._seen, reward, terminated, truncated, _ = self.game.step(taken)

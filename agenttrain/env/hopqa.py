@@ -10,12 +10,11 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-from agenttrain.env.bm25 import Index
-from agenttrain.env.tools import BadCall, answers, read_call, tool
+from agenttrain.env.bm25 import Index, index_of
+from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
 from agenttrain.errors import UserError
-from agenttrain.jsonfile import read_records
 from agenttrain.types import Message, Observation, Task, Tool
-from agenttrain.world import Passage, World
+from agenttrain.world import World
 
 TOOLS = [
     tool("search", "Find a passage.", query={"type": "string"}),
@@ -51,7 +50,7 @@ class Hopqa:
         """
         with _building:  # many episodes start at once, and the index is built by one of them
             if self.corpus:
-                index = _corpus_index(self.corpus)
+                index = index_of(self.corpus)
             elif "world" in task.data:
                 index = _world_index(task.data["world"], task.data["size"])
             else:
@@ -88,13 +87,11 @@ class HopqaEpisode:
     def step(self, action: Message) -> Observation:
         state, call = self.state, read_call(action, TOOLS)
         if isinstance(call, BadCall):
-            return Observation(answers(action, call, call.reason), state=state, feedback={"invalid_call": call.reason})
+            return refused(action, call, state)
         if call.name == "search":
             text, facts = self._search(call.arguments["query"])
             return Observation(answers(action, call, text), state=state, feedback=facts)
-        given, gold = call.arguments["answer"], self.task.answer
-        success = exact_match(given, gold)
-        return Observation([], float(success), True, state, {"success": success, "f1": f1(given, gold)})
+        return finished(call.arguments["answer"], self.task.answer, state)
 
     def close(self) -> None:
         pass
@@ -136,11 +133,12 @@ def f1(given: str, gold: str) -> float:
     return 2 * common / len(a.split() + b.split()) if common else 0.0
 
 
+def finished(given: str, gold: str, state: str) -> Observation:
+    """The end of an episode by an answer; `feedback` holds `success` (exact match) and `f1`."""
+    success = exact_match(given, gold)
+    return Observation([], float(success), True, state, {"success": success, "f1": f1(given, gold)})
+
+
 @cache
 def _world_index(seed: int, size: int) -> Index:
     return Index(World(seed, size).passages)
-
-
-@cache
-def _corpus_index(path: str) -> Index:
-    return Index([Passage(record["title"], record["text"]) for _, record in read_records(path, title=str, text=str)])

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.request import urlopen
 
-from agenttrain.env.tools import BadCall, Call, answers, read_call
+from agenttrain.env.tools import BadCall, Call, answers, read_call, refused
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count, Positive
 from agenttrain.types import InfraError, Message, Observation, Task, Tool
@@ -84,7 +84,7 @@ class OpenenvEpisode:
         state = hashlib.sha256(json.dumps(self._history).encode()).hexdigest()
         call = read_call(action, self._tools)
         if isinstance(call, BadCall):
-            return Observation(answers(action, call, call.reason), state=state, feedback={"invalid_call": call.reason})
+            return refused(action, call, state)
         told = self._ask("step", self._wire(call))
         if "error" in told:
             text, facts = f"Error: {told['error']}"[: self.settings.max_chars], {"tool_error": told["error"]}

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from agenttrain.env.corpus import Corpus, opened
-from agenttrain.env.hopqa import NOTHING, exact_match, f1
-from agenttrain.env.tools import BadCall, answers, read_call, tool
+from agenttrain.env.hopqa import NOTHING, finished
+from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
 from agenttrain.errors import UserError
 from agenttrain.jsonfile import read_records
 from agenttrain.library import Library
@@ -96,11 +96,9 @@ class SearchEpisode:
     def step(self, action: Message) -> Observation:
         state, call = self.state, read_call(action, TOOLS)
         if isinstance(call, BadCall):
-            return Observation(answers(action, call, call.reason), state=state, feedback={"invalid_call": call.reason})
+            return refused(action, call, state)
         if call.name == "finish":
-            given, gold = call.arguments["answer"], self.task.answer
-            success = exact_match(given, gold)
-            return Observation([], float(success), True, state, {"success": success, "f1": f1(given, gold)})
+            return finished(call.arguments["answer"], self.task.answer, state)
         text, facts = self._search(**call.arguments) if call.name == "search" else self._read(**call.arguments)
         return Observation(answers(action, call, text[: self.settings.max_chars]), state=state, feedback=facts)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from agenttrain.databases import SEEN, UNSEEN, database
 from agenttrain.env.sqlite import Failure, Result, Sqlite
-from agenttrain.env.tools import BadCall, answers, read_call, tool
+from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count, Positive
 from agenttrain.types import Message, Observation, Task, Tool
@@ -109,7 +109,7 @@ class SqlEpisode:
     def step(self, action: Message) -> Observation:
         state, call = self.state, read_call(action, TOOLS)
         if isinstance(call, BadCall):
-            return Observation(answers(action, call, call.reason), state=state, feedback={"invalid_call": call.reason})
+            return refused(action, call, state)
         if call.name == "submit":
             success = all(self._right(copy, call.arguments["query"]) for copy in self.copies)
             return Observation([], float(success), True, state, {"success": success})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from agenttrain.types import Message, Tool
+from agenttrain.types import Message, Observation, Tool
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -75,6 +75,11 @@ def answers(action: Message, call: Call | BadCall, content: str) -> list[Message
     further = (action.get("tool_calls") or [])[1:]
     refused = [BadCall("", extra.get("id") or "", str((extra.get("function") or {}).get("name"))) for extra in further]
     return [answer(call, content), *(answer(extra, "Not executed: one call a turn.") for extra in refused)]
+
+
+def refused(action: Message, call: BadCall, state: str) -> Observation:
+    """What an action without a usable call is answered: nothing was executed, and why."""
+    return Observation(answers(action, call, call.reason), state=state, feedback={"invalid_call": call.reason})
 
 
 def answer(call: Call | BadCall, content: str) -> Message:

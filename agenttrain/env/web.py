@@ -10,15 +10,15 @@ from functools import cache
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from agenttrain.env.chromium import Chromium
-from agenttrain.env.errand import Errand
-from agenttrain.env.miniwob import Miniwob, files
-from agenttrain.env.outline import CHOSEN, EDITED, Node, lines, usable
-from agenttrain.env.reader import Reader
-from agenttrain.env.site import Site
-from agenttrain.env.tab import Place, Tab, Unusable
-from agenttrain.env.tools import BadCall, Call, answers, read_call, tool
+from agenttrain.env.tools import BadCall, Call, answers, read_call, refused, tool
 from agenttrain.errors import UserError
+from agenttrain.pages.chromium import Chromium
+from agenttrain.pages.errand import Errand
+from agenttrain.pages.miniwob import Miniwob, files
+from agenttrain.pages.outline import CHOSEN, EDITED, Node, lines, usable
+from agenttrain.pages.reader import Reader
+from agenttrain.pages.site import Site
+from agenttrain.pages.tab import Place, Tab, Unusable
 from agenttrain.ranges import Count, Positive
 from agenttrain.shop import Goal, shop
 from agenttrain.types import InfraError, Message, Observation, Task, Tool
@@ -123,7 +123,7 @@ class WebEpisode:
     def step(self, action: Message) -> Observation:
         state, call = self.state, read_call(action, TOOLS)
         if isinstance(call, BadCall):
-            return Observation(answers(action, call, call.reason), state=state, feedback={"invalid_call": call.reason})
+            return refused(action, call, state)
         assert self._tab is not None
         try:
             text, facts = self._act(self._tab, call)

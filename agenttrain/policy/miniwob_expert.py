@@ -5,41 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
 
 from agenttrain.errors import UserError
-from agenttrain.policy.page import Page, read_pages
-from agenttrain.policy.scripted import Scripted, call, dice
-from agenttrain.ranges import Share
-from agenttrain.types import Conversation, Message
-
-Step = tuple[str, dict[str, Any]]
+from agenttrain.policy.page import Page, PageExpert, Step
 
 
-class MiniwobExpert(Scripted):
-    """One step a turn towards what the sentence says.
+class MiniwobExpert(PageExpert):
+    """One step a turn towards what the sentence says."""
 
-    Args:
-        error: probability per turn, 0 to 1, of a mistake: a click on a random element.
-    """
-
-    def __init__(self, error: Share = 0.0) -> None:
-        super().__init__()
-        self.error = error
-
-    def act(self, conversation: Conversation) -> Message:
-        """
-        Raises:
-            UserError: the sentence is of a page that it does not know.
-        """
-        told = [str(m["content"]) for m in conversation.messages if m["role"] in ("user", "tool")]
-        sentence, (page, _) = told[0].partition("\nPage /")[0], read_pages(told)
-        chance = dice(conversation)
-        if chance.random() < self.error:
-            return call(conversation, "click", element=chance.randint(1, max(line.number for line in page.lines)))
-        steps = list(_plan(sentence, page))
-        name, arguments = steps[min(conversation.turn, len(steps) - 1)]
-        return call(conversation, name, **arguments)
+    def step(self, told: list[str], page: Page, seen: set[str], turn: int) -> Step:
+        """See `PageExpert`."""
+        steps = list(_plan(told[0].partition("\nPage /")[0], page))
+        return steps[min(turn, len(steps) - 1)]
 
 
 def _plan(sentence: str, page: Page) -> Iterator[Step]:

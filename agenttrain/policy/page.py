@@ -6,6 +6,11 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from agenttrain.policy.scripted import Scripted, call, dice
+from agenttrain.ranges import Share
+from agenttrain.types import Conversation, Message
 
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _LINE = re.compile(rf"(?:\[(\d+)\] )?(\w+)(?: ({_TEXT}))?(?: ({_TEXT}))?(?: of((?: {_TEXT})+))?((?: [a-z=]+)*)")
@@ -42,6 +47,39 @@ class Page:
     def find(self, role: str, name: str) -> int:
         """Number of an element; 0 if there is none."""
         return next((line.number for line in self.lines if (line.role, line.name) == (role, name)), 0)
+
+
+Step = tuple[str, dict[str, Any]]
+"""A tool and its arguments."""
+
+
+class PageExpert(Scripted):
+    """Takes the step that `step` says, or errs as often as told.
+
+    Args:
+        error: probability per turn, 0 to 1, of a mistake: a click on a random element.
+    """
+
+    def __init__(self, error: Share = 0.0) -> None:
+        super().__init__()
+        self.error = error
+
+    def act(self, conversation: Conversation) -> Message:
+        """
+        Raises:
+            UserError: the sentence is of none of the tasks that it knows.
+        """
+        told = [str(m["content"]) for m in conversation.messages if m["role"] in ("user", "tool")]
+        page, seen = read_pages(told)
+        chance = dice(conversation)
+        if chance.random() < self.error:
+            return call(conversation, "click", element=chance.randint(1, max(line.number for line in page.lines)))
+        name, arguments = self.step(told, page, seen, conversation.turn)
+        return call(conversation, name, **arguments)
+
+    def step(self, told: list[str], page: Page, seen: set[str], turn: int) -> Step:
+        """What to do on `page`, after all that was `told` and the headings `seen`; `turn` counts from 0."""
+        raise NotImplementedError
 
 
 def read_pages(told: Sequence[str]) -> tuple[Page, set[str]]:

@@ -7,11 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agenttrain.errors import UserError
-from agenttrain.policy.page import Page, read_pages
-from agenttrain.policy.scripted import Scripted, call, dice
-from agenttrain.ranges import Share
+from agenttrain.policy.page import Page, PageExpert, Step
 from agenttrain.shop import CODE
-from agenttrain.types import Conversation, Message
 
 _ORDER = re.compile(r"Buy a (\w+) that is (\w+) and (\w+), for at most \$(\d+)\. (.*)\.")
 _FORM = re.compile(rf"Fill in the (\w+) form\. (.*?)\.( The {CODE} stands in the help pages\.)?")
@@ -29,32 +26,13 @@ class Wish:
     look_up: bool = False
 
 
-class WebExpert(Scripted):
-    """Searches for the product and fills in what is asked for, one field a turn.
+class WebExpert(PageExpert):
+    """Searches for the product and fills in what is asked for, one field a turn."""
 
-    Args:
-        error: probability per turn, 0 to 1, of a mistake: a click on a random element.
-    """
-
-    def __init__(self, error: Share = 0.0) -> None:
-        super().__init__()
-        self.error = error
-
-    def act(self, conversation: Conversation) -> Message:
-        """
-        Raises:
-            UserError: the sentence is none of task=web.
-        """
-        told = [str(m["content"]) for m in conversation.messages if m["role"] in ("user", "tool")]
-        wish, (page, seen) = read_sentence(told[0].partition("\n")[0]), read_pages(told)
-        chance = dice(conversation)
-        if chance.random() < self.error:
-            return call(conversation, "click", element=chance.randint(1, max(line.number for line in page.lines)))
-        name, arguments = next(_shopping(wish, page, seen) if wish.price else _filling(wish, page, told))
-        return call(conversation, name, **arguments)
-
-
-Step = tuple[str, dict[str, object]]
+    def step(self, told: list[str], page: Page, seen: set[str], turn: int) -> Step:
+        """See `PageExpert`."""
+        wish = read_sentence(told[0].partition("\n")[0])
+        return next(_shopping(wish, page, seen) if wish.price else _filling(wish, page, told))
 
 
 def _shopping(wish: Wish, page: Page, seen: set[str]) -> Iterator[Step]:

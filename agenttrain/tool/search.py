@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
 from typing import ClassVar
 
-from agenttrain.env.bm25 import Index
-from agenttrain.jsonfile import read_records
+from agenttrain.env.bm25 import index_of
 from agenttrain.ranges import Count
 from agenttrain.tool.text_tool import TextTool
-from agenttrain.world import Passage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +39,9 @@ class Search(TextTool):
 
     def run(self, argument: str, today: date) -> str | None:
         """See `TextTool`."""
-        index = _index(self.path)
+        index = index_of(self.path)
         found = index.search(argument, 1)
         if not found:
             return None
         passage = str(index.passages[found[0]])
         return passage if len(passage) <= self.max_chars else passage[: self.max_chars].rpartition(" ")[0]
-
-
-@cache
-def _index(path: str) -> Index:
-    return Index([Passage(record["title"], record["text"]) for _, record in read_records(path, title=str, text=str)])

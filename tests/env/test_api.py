@@ -7,16 +7,15 @@ from contextlib import suppress
 
 import pytest
 
+from agenttrain.backend.backend import leaves, outcome, says
+from agenttrain.backend.openapi import Request
+from agenttrain.backend.remote import fetch
 from agenttrain.env.api import Api
-from agenttrain.env.backend import leaves, outcome, says
-from agenttrain.env.openapi import Request
-from agenttrain.env.remote import fetch
 from agenttrain.errors import UserError
 from agenttrain.policy.api_expert import ApiExpert
 from agenttrain.policy.scripted import Scripted, call
 from agenttrain.rollout import Limits, attempts, rollout
 from agenttrain.services.description import description
-from agenttrain.services.server import Server
 from agenttrain.services.trade import trade
 from agenttrain.task.api import Api as ApiTasks
 from agenttrain.types import Environment, Episode, InfraError, Task
@@ -48,16 +47,6 @@ def text(observation):
 
 def play(env, tasks, policy, **limits):
     return list(rollout(attempts(tasks), env, policy, Limits(**limits)))
-
-
-@pytest.fixture
-def server():
-    with Server(trade("bookshop")) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_an_episode_from_a_look_to_the_right_state():

@@ -3,11 +3,11 @@ import threading
 
 import pytest
 
-from agenttrain.env.outline import lines
-from agenttrain.env.reader import Reader
-from agenttrain.env.site import Site
 from agenttrain.env.web import Web, normal
 from agenttrain.errors import UserError
+from agenttrain.pages.outline import lines
+from agenttrain.pages.reader import Reader
+from agenttrain.pages.site import Site
 from agenttrain.policy.web_expert import WebExpert
 from agenttrain.rollout import Limits, attempts, rollout
 from agenttrain.shop import SEEN, shop

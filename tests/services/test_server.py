@@ -1,24 +1,9 @@
 import subprocess
 import sys
-import threading
 from http.client import HTTPConnection
 
-import pytest
-
-from agenttrain.env.openapi import Request
-from agenttrain.env.remote import fetch
-from agenttrain.services.server import Server
-from agenttrain.services.trade import trade
-
-
-@pytest.fixture
-def server():
-    with Server(trade("bookshop")) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+from agenttrain.backend.openapi import Request
+from agenttrain.backend.remote import fetch
 
 
 def ask(server, method, target, body=None):

@@ -2,8 +2,8 @@ import copy
 
 import pytest
 
-from agenttrain.env.openapi import operations
-from agenttrain.env.schema import Schema
+from agenttrain.backend.openapi import operations
+from agenttrain.backend.schema import Schema
 from agenttrain.services.description import description
 from agenttrain.services.service import Service
 from agenttrain.services.trade import SEEN, UNSEEN, trade

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agenttrain.env.chromium import Chromium, ChromiumTab
 from agenttrain.errors import UserError
+from agenttrain.pages.chromium import Chromium, ChromiumTab
 
 _BEGIN = """() => {
     const hidden = document.createElement('style');

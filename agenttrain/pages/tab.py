@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from agenttrain.env.outline import Node
+from agenttrain.pages.outline import Node
 
 
 class Unusable(Exception):

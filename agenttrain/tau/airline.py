@@ -11,7 +11,7 @@ from datetime import date as day
 from datetime import timedelta
 from typing import Any
 
-from agenttrain.env.tau_tables import Domain, Record, Refused
+from agenttrain.tau.tables import Domain, Record, Refused
 
 NOW = "2024-05-15T15:00:00"
 AIRPORTS = {

@@ -8,21 +8,21 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
 from agenttrain import cli
-from agenttrain.env.chromium import NAMES, Chromium
-from agenttrain.env.miniwob import files
-from agenttrain.env.outline import lines, usable
-from agenttrain.env.reader import Reader
-from agenttrain.env.site import Site
-from agenttrain.env.tab import Unusable
 from agenttrain.env.web import Web
+from agenttrain.pages.chromium import NAMES, Chromium
+from agenttrain.pages.miniwob import files
+from agenttrain.pages.outline import lines, usable
+from agenttrain.pages.reader import Reader
+from agenttrain.pages.site import Site
+from agenttrain.pages.tab import Unusable
 from agenttrain.policy.miniwob_expert import MiniwobExpert
 from agenttrain.policy.web_expert import WebExpert
 from agenttrain.rollout import Limits, attempts, rollout
@@ -246,7 +246,7 @@ def test_no_process_outlives_a_run(end, tmp_path):
     try:
         wait_until(lambda: len(browsers_below(run.pid)) > 3, "no browser was started")
         wait_until(lambda: (tmp_path / "run" / "trajectories.jsonl").is_file(), "no episode was played")
-        family = below(run.pid)
+        family = psutil.Process(run.pid).children(recursive=True)
         if end == "ctrl-c":
             os.killpg(run.pid, signal.SIGINT)
         else:
@@ -288,35 +288,19 @@ class TestMiniwob:
             env.episode(next(iter(Miniwob(pages=["click-buton"]))), 0)
 
 
-def below(pid):
-    """Every process that descends from `pid`."""
-    parents = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    family = [pid]
-    for member in family:
-        family += [child for child, parent in parents.items() if parent == member]
-    return family[1:]
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+def alive(process):
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def browsers_below(pid):
-    def is_browser(member):
-        try:
-            return b"chrom" in Path(f"/proc/{member}/cmdline").read_bytes().split(b"\0")[0]
-        except OSError:
-            return False
-
-    return [member for member in below(pid) if alive(member) and is_browser(member)]
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if alive(process) and "chrom" in "".join(process.cmdline()[:1]):
+                found.append(process.pid)
+    return found
 
 
 def wait_until(happened, otherwise, seconds=90):

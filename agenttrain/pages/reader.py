@@ -10,9 +10,9 @@ from datetime import date
 from html.parser import HTMLParser
 from urllib.parse import urlencode
 
-from agenttrain.env.outline import Node, tidy
-from agenttrain.env.site import Site
-from agenttrain.env.tab import Unusable
+from agenttrain.pages.outline import Node, tidy
+from agenttrain.pages.site import Site
+from agenttrain.pages.tab import Unusable
 
 _VOID = {"input", "link", "meta", "br"}
 _UNREAD = {"head", "style", "script", "select", "textarea"}

@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agenttrain.env.browser import START, BrowserThread, Running
-from agenttrain.env.outline import Node, from_snapshot, tidy
-from agenttrain.env.site import Site
-from agenttrain.env.tab import Unusable
 from agenttrain.errors import UserError
+from agenttrain.pages.browser import START, BrowserThread, Running
+from agenttrain.pages.outline import Node, from_snapshot, tidy
+from agenttrain.pages.site import Site
+from agenttrain.pages.tab import Unusable
 from agenttrain.types import InfraError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from agenttrain.env.site import Response, Site
+from agenttrain.pages.site import Response, Site
 
 VISITOR = "visitor"
 """The cookie by which a visitor's own site is found."""

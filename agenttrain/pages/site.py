@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from agenttrain.env import pages
+from agenttrain.pages import html
 from agenttrain.shop import CHECKOUT, Field, Product, Shop
 
 PER_PAGE = 5
@@ -60,25 +60,25 @@ class Site:
         body = self._get(name, rest, dict(parse_qsl(parts.query)))
         self.draft = {}
         self.status, self.shown = (404 if body is None else 200), self.shown + 1
-        return Response(self.status, pages.page(body or pages.article("There is no such page"), len(self.cart)))
+        return Response(self.status, html.page(body or html.article("There is no such page"), len(self.cart)))
 
     def _get(self, name: str, rest: str, query: Mapping[str, str]) -> str | None:
         """The page's body; None if there is no such page."""
         kinds, forms, missing = self.shop.codes, self.shop.range.forms, query.get("missing", "")
         found: dict[str, Callable[[], str | None]] = {
-            "": lambda: pages.links("Our goods", {f"/search?q={kind}": kind for kind in kinds}),
+            "": lambda: html.links("Our goods", {f"/search?q={kind}": kind for kind in kinds}),
             "search": lambda: self._search(query.get("q", ""), max(1, _number(query.get("page", "")) or 1)),
             "goods": lambda: self._product(rest, missing),
             "cart": self._cart,
-            "checkout": lambda: pages.article("Check out") + self._form("/order", _CHECKOUT, "Place order", missing),
-            "forms": lambda: pages.links("Forms", {f"/forms/{name}": name for name in forms}),
-            "help": lambda: pages.links("Help", {f"/help/{kind}": f"Service for a {kind}" for kind in kinds}),
-            "done": lambda: pages.article("Thank you"),
+            "checkout": lambda: html.article("Check out") + self._form("/order", _CHECKOUT, "Place order", missing),
+            "forms": lambda: html.links("Forms", {f"/forms/{name}": name for name in forms}),
+            "help": lambda: html.links("Help", {f"/help/{kind}": f"Service for a {kind}" for kind in kinds}),
+            "done": lambda: html.article("Thank you"),
         }
         if name == "forms" and rest in forms:
-            return pages.article(f"The {rest} form") + self._form(f"/forms/{rest}", forms[rest], "Send", missing)
+            return html.article(f"The {rest} form") + self._form(f"/forms/{rest}", forms[rest], "Send", missing)
         if name == "help" and rest in kinds:
-            return pages.article(f"Service for a {rest}", "We mend what we sell.", f"Service code: {kinds[rest]}")
+            return html.article(f"Service for a {rest}", "We mend what we sell.", f"Service code: {kinds[rest]}")
         return found[name]() if name in found and (name == "goods" or not rest) else None
 
     def _post(self, name: str, rest: str, fields: Mapping[str, str]) -> str:
@@ -114,22 +114,22 @@ class Site:
         scored = [(-len(words & set(p.name.lower().split())), n) for n, p in enumerate(self.shop.products)]
         found = [number for score, number in sorted(scored) if score]
         shown = {number: self.shop.products[number] for number in found[PER_PAGE * (page - 1) : PER_PAGE * page]}
-        return pages.results(text, page, shown, len(found), len(found) > PER_PAGE * page, self.shop.range.tables)
+        return html.results(text, page, shown, len(found), len(found) > PER_PAGE * page, self.shop.range.tables)
 
     def _product(self, rest: str, missing: str) -> str | None:
         product = self._numbered(rest)
         if product is None:
             return None
         options = _choices(product, "radio" if self.shop.range.tables else "select")
-        return pages.product(product) + self._form(f"/cart/{rest}", options, "Add to cart", missing)
+        return html.product(product) + self._form(f"/cart/{rest}", options, "Add to cart", missing)
 
     def _cart(self) -> str:
         if not self.cart:
-            return pages.article("Your cart is empty")
-        return pages.cart(", ".join((line.product.name, *line.options.values())) for line in self.cart)
+            return html.article("Your cart is empty")
+        return html.cart(", ".join((line.product.name, *line.options.values())) for line in self.cart)
 
     def _form(self, action: str, fields: Sequence[Field], button: str, missing: str) -> str:
-        return pages.form(action, fields, button, missing, self.draft)
+        return html.form(action, fields, button, missing, self.draft)
 
     def _numbered(self, rest: str) -> Product | None:
         number = _number(rest)

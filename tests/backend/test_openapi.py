@@ -1,7 +1,7 @@
 import pytest
 
-from agenttrain.env.openapi import operations
-from agenttrain.env.schema import Schema
+from agenttrain.backend.openapi import operations
+from agenttrain.backend.schema import Schema
 from agenttrain.errors import UserError
 
 

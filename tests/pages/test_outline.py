@@ -1,6 +1,6 @@
 import pytest
 
-from agenttrain.env.outline import Node, from_snapshot, lines, tidy, usable
+from agenttrain.pages.outline import Node, from_snapshot, lines, tidy, usable
 
 SNAPSHOT = """
 - generic [active] [ref=e1]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from agenttrain.env.site import Line, Site
-from agenttrain.env.tab import Tab
+from agenttrain.pages.site import Line, Site
+from agenttrain.pages.tab import Tab
 from agenttrain.shop import Goal
 
 

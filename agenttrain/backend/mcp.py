@@ -17,7 +17,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from agenttrain.env.backend import Reply
+from agenttrain.backend.backend import Reply
 from agenttrain.errors import UserError, did_you_mean
 from agenttrain.types import InfraError, Tool
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from agenttrain.env.schema import Schema
+from agenttrain.backend.schema import Schema
 from agenttrain.errors import UserError
 from agenttrain.types import Tool
 

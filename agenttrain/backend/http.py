@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from agenttrain.env.backend import Reply
-from agenttrain.env.openapi import Operation, Request
+from agenttrain.backend.backend import Reply
+from agenttrain.backend.openapi import Operation, Request
 from agenttrain.services.service import Service
 from agenttrain.types import Tool
 

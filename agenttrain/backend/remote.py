@@ -11,10 +11,10 @@ from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
-from agenttrain.env.code import plain
-from agenttrain.env.http_backend import Answer, HttpBackend
-from agenttrain.env.openapi import Operation, Request, operations
+from agenttrain.backend.http import Answer, HttpBackend
+from agenttrain.backend.openapi import Operation, Request, operations
 from agenttrain.errors import UserError
+from agenttrain.terminal import plain
 from agenttrain.types import InfraError, Task
 
 MOST = 1_000_000

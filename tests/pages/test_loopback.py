@@ -3,8 +3,8 @@ import threading
 
 import pytest
 
-from agenttrain.env.loopback import VISITOR, Loopback
-from agenttrain.env.site import Site
+from agenttrain.pages.loopback import VISITOR, Loopback
+from agenttrain.pages.site import Site
 from agenttrain.shop import shop
 
 

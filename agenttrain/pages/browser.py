@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agenttrain.env.loopback import VISITOR, Loopback
+from agenttrain.pages.loopback import VISITOR, Loopback
 from agenttrain.types import InfraError
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from agenttrain.env.backend import Reply
-from agenttrain.env.tau_airline import Airline
-from agenttrain.env.tau_retail import Retail
-from agenttrain.env.tau_tables import Domain, Refused, Tables
+from agenttrain.backend.backend import Reply
 from agenttrain.errors import UserError
+from agenttrain.tau.airline import Airline
+from agenttrain.tau.retail import Retail
+from agenttrain.tau.tables import Domain, Refused, Tables
 from agenttrain.types import Tool
 
 DOMAINS = {"orders": Retail, "reservations": Airline}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agenttrain.env.tau_tables import Domain, Record, Refused
+from agenttrain.tau.tables import Domain, Record, Refused
 
 
 class Retail(Domain):

@@ -1,0 +1,1 @@
+"""Pages on which an agent acts, in a real browser or in a reader of text."""
