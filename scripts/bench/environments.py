@@ -17,9 +17,9 @@ import threading
 import time
 from collections.abc import Iterator
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 
+import psutil
 from report import spread, table
 
 from agenttrain.config.compose import compose
@@ -90,31 +90,19 @@ def held() -> dict[str, float]:
     return {
         "processes": len(family()),
         "threads": threading.active_count(),
-        "open files": sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in family()),
+        "open files": sum(process.num_fds() for process in family()),
         "memory, MB": memory(),
     }
 
 
 def memory() -> float:
-    """MB of this process and all below it; what processes share counts by its share."""
-    total = 0
-    for pid in family():
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        total += next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-    return total / 1e6
+    """MB of this process and all below it; what processes share counts by its share (PSS)."""
+    return sum(process.memory_full_info().pss for process in family()) / 1e6
 
 
-def family() -> list[int]:
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found = [os.getpid()]
-    for member in found:
-        found += [pid for pid, parent in parents.items() if parent == member]
-    return found
+def family() -> list[psutil.Process]:
+    this = psutil.Process()
+    return [this, *this.children(recursive=True)]
 
 
 def main() -> None:

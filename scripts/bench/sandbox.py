@@ -15,8 +15,8 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
+import psutil
 from report import spread, table
 
 from agenttrain.env.code import Code
@@ -116,21 +116,8 @@ def memory(walls: str, count: int = 64) -> float:
 
 def proportional_set() -> float:
     """Bytes of this process and all below it."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-    family = [os.getpid()]
-    for member in family:
-        family += [pid for pid, parent in parents.items() if parent == member]
-    total = 0
-    for pid in family:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        total += next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-    return total
+    this = psutil.Process()
+    return sum(process.memory_full_info().pss for process in (this, *this.children(recursive=True)))
 
 
 def main() -> None:

@@ -3,6 +3,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from agenttrain.errors import UserError
@@ -193,17 +194,7 @@ def test_processes_are_limited(sandbox, interpreter):
 
 def processes():
     """How many processes stand below this one."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-    family = [os.getpid()]
-    for member in family:
-        family += [pid for pid, parent in parents.items() if parent == member]
-    return len(family) - 1
+    return len(psutil.Process().children(recursive=True))
 
 
 def descriptors():
