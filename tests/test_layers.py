@@ -29,6 +29,7 @@ ALLOWED = {
     "shop": set(),
     "list_steps": set(),
     "services": set(),
+    "bm25": {*WORDS, "jsonfile", "world"},
     # where code of a model runs; what is inside it has nothing else of ours to import
     "sandbox": WORDS,
     # real parts that an environment stands on
@@ -54,6 +55,7 @@ ALLOWED = {
     "env": {
         *WORDS,
         "jsonfile",
+        "bm25",
         "crafting",
         "corridor",
         "shop",
@@ -67,7 +69,7 @@ ALLOWED = {
         "terminal",
     },
     "policy": {*WORDS, "crafting", "corridor", "shop", "list_steps", "store", "world"},
-    "tool": {*WORDS, "jsonfile", "world", "env"},
+    "tool": {*WORDS, "jsonfile", "world", "bm25"},
     "toolformer": {*WORDS, "jsonfile", "tool", "model"},
     "reward": WORDS,
     "credit": WORDS,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agenttrain.env.bm25 import asked, best, indexed
+from agenttrain.bm25 import asked, best, indexed
 from agenttrain.world import Passage
 
 FORMAT = 1

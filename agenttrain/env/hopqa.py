@@ -10,7 +10,7 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-from agenttrain.env.bm25 import Index, index_of
+from agenttrain.bm25 import Index, index_of
 from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
 from agenttrain.errors import UserError
 from agenttrain.types import Message, Observation, Task, Tool

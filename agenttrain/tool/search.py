@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import ClassVar
 
-from agenttrain.env.bm25 import index_of
+from agenttrain.bm25 import index_of
 from agenttrain.ranges import Count
 from agenttrain.tool.text_tool import TextTool
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from agenttrain.env import corpus
-from agenttrain.env.bm25 import Index
+from agenttrain.bm25 import Index
 from agenttrain.world import Passage, World
 
 PASSAGES = World(0, 60).passages

@@ -1,4 +1,4 @@
-"""Environment's side of a `search` tool: the best passages for a query, ranked by BM25 (Lucene's variant, by bm25s)."""
+"""Passages -> the best for a query, ranked by BM25 (Lucene's variant, by bm25s): what environments and tools search by."""
 
 from __future__ import annotations
 
