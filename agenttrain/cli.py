@@ -135,10 +135,12 @@ def env_check(
     with plain_faults():
         from agenttrain.config import options
         from agenttrain.config.compose import compose
+        from agenttrain.config.overrides import innermost, parse
 
         chosen = [f"env={name}", *(overrides or [])]
         where = options.folders(config_dir)
-        expert = options.option_file("policy", f"{name}_expert", where) or any(o.startswith("policy=") for o in chosen)
+        inner = innermost("env", parse(chosen), where)
+        expert = options.option_file("policy", f"{inner}_expert", where) or any(o.startswith("policy=") for o in chosen)
         if not expert and options.option_file("env", name, where):
             chosen.append("~policy")
         compose("env-check", chosen, config_dir).call()()

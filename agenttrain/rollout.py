@@ -87,6 +87,13 @@ def stable_seed(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
+def name_of(env: Environment) -> str:
+    """Its option, without the group; one that changes another (`base`) goes by the name of that."""
+    while (base := getattr(env, "base", None)) is not None:
+        env = base
+    return type(env).__module__.rpartition(".")[2]
+
+
 def rollout(
     owed: Iterable[Attempt], env: Environment, policy: Policy, limits: Limits | None = None
 ) -> Generator[Trajectory]:
@@ -269,7 +276,7 @@ class _Loop:
                 error=error,
                 seconds=time.monotonic() - live.began,
                 retries=live.retries,
-                meta={"env": type(self.env).__module__.rpartition(".")[2], "policy": self.policy.describe(), **method},
+                meta={"env": name_of(self.env), "policy": self.policy.describe(), **method},
             )
         )
 

@@ -40,9 +40,11 @@ NOT_RUN = {
     **{
         f"task={name}{split}": "no expert: tests/task/test_prompts.py" for name in FOREIGN for split in ("", "_heldout")
     },
+    "env=several": "chosen as a list: tests/commands/test_several.py",
+    "task=several": "chosen as a list: tests/commands/test_several.py",
     "env=openenv": "needs a server: tests/env/test_openenv.py starts one",
-    "task=miniwob": "needs a browser: slow tests in tests/env/test_chromium.py",
-    "policy=miniwob_expert": "needs a browser: slow tests in tests/env/test_chromium.py",
+    "task=miniwob": "needs a browser: slow tests in tests/pages/test_chromium.py",
+    "policy=miniwob_expert": "needs a browser: slow tests in tests/pages/test_chromium.py",
     "task=tau": "needs its data: tests/task/test_tau.py",
     "policy=endpoint": "needs a server: tests/policy/test_endpoint.py starts one",
     "policy=vllm": "few machines have vLLM: slow tests in tests/policy/test_vllm.py play and train with it",
@@ -115,6 +117,7 @@ def test_every_option_composes_and_passes_the_check(case):
     override, command = case.split(" ")
     group, option = override.split("=")
     lacks = ["task=craft", "policy=local"] if override == "env=trl_class" else []
+    lacks = lacks or (["task=several", "policy=local"] if override == "env=several" else [])
     lacks = lacks or (["policy=local"] if group == "env" and option in FOREIGN else [])
     own = [word for word in lacks if word.split("=")[0] in GROUPS[command]]
     composed = compose(command, [override, *own], complete=False)

@@ -64,6 +64,7 @@ def eval(
     recorded = next(store.read(path)).meta
     evaluation = report.evaluate(
         trajectories,
+        parts={task.id: task.data["env"] for task in tasks if "env" in task.data},
         policy=policy.describe(),
         env=recorded.get("env"),
         tasks=len(tasks),

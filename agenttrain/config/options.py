@@ -37,7 +37,7 @@ def folders(config_dir: Path | None = None) -> list[Path]:
 
 def chosen(command: str, where: list[Path]) -> dict[str, str | list[str]]:
     """Groups of `command` with the option (or, for a group that takes several, options) chosen by default."""
-    groups = _groups(command, where) | {group: options(group, where) for group in compared(command, where)}
+    groups = defaults(command, where) | {group: options(group, where) for group in compared(command, where)}
     for group, option in groups.items():
         if isinstance(option, str) and "${" in option:
             for other, value in groups.items():
@@ -56,10 +56,11 @@ def compared(command: str, where: list[Path]) -> list[str]:
 
     Each has an entry of its own: `credit.grpo`, `credit.turn`, where elsewhere there is one `credit`.
     """
-    return [group for group, option in _groups(command, where).items() if option == []]
+    return [group for group, option in defaults(command, where).items() if option == []]
 
 
-def _groups(command: str, where: list[Path]) -> dict[str, str | list[str]]:
+def defaults(command: str, where: list[Path]) -> dict[str, str | list[str]]:
+    """Group -> option, as the command's file has it: `${env}_heldout` too."""
     groups: dict[str, str | list[str]] = {}
     for entry in _read(where[0] / f"{command}.yaml").get("defaults", []):
         if isinstance(entry, dict):
@@ -79,12 +80,17 @@ def options(group: str, where: list[Path]) -> list[str]:
 
 def nested(group: str, where: list[Path]) -> dict[str, str]:
     """Parameter -> group, for options of `group` that hold another option: `/credit@base: grpo` in credit/empg.yaml."""
+    return {p: held for option in options(group, where) for p, held in holds(group, option, where).items()}
+
+
+def holds(group: str, option: str, where: list[Path]) -> dict[str, str]:
+    """Parameter -> group, of one option."""
     found: dict[str, str] = {}
-    for option in options(group, where):
-        for entry in _read(option_file(group, option, where) or Path()).get("defaults", []):
-            for name in entry if isinstance(entry, dict) else {}:
-                held, _, parameter = str(name).lstrip("/").partition("@")
-                found[parameter] = held
+    file = option_file(group, option, where)
+    for entry in _read(file).get("defaults", []) if file else []:
+        for name in entry if isinstance(entry, dict) else {}:
+            held, _, parameter = str(name).lstrip("/").partition("@")
+            found[parameter] = held
     return found
 
 
@@ -109,21 +115,22 @@ def keys(command: str, choices: dict[str, str | list[str]], where: list[Path]) -
     for group, option in choices.items():
         for name in option if isinstance(option, list) else [option]:
             prefix = f"{group}.{name}" if isinstance(option, list) else group
-            tree |= {f"{prefix}.{key}": value for key, value in _option_keys(group, name, where).items()}
+            tree |= {f"{prefix}.{key}": value for key, value in keys_of(group, name, where).items()}
     return tree
 
 
-def _option_keys(group: str, option: str, where: list[Path]) -> dict[str, Any]:
+def keys_of(group: str, option: str, where: list[Path]) -> dict[str, Any]:
+    """Dotted keys of an option with their defaults; of an option within it (`base`) its name, too."""
     file = option_file(group, option, where)
     if file is None:
         return {}
     content, found = _read(file), {}
     for parent in content.get("defaults", []):
         if isinstance(parent, str) and parent != "_self_":
-            found |= _option_keys(group, parent, where)
+            found |= keys_of(group, parent, where)
         for name, held in parent.items() if isinstance(parent, dict) else ():
             other, _, parameter = name.lstrip("/").partition("@")
-            own = _option_keys(other, held, where)
+            own = keys_of(other, held, where)
             found |= {parameter: held} | {f"{parameter}.{key}": value for key, value in own.items()}
     return found | _plain(content)
 

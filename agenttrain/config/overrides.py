@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
@@ -11,6 +12,9 @@ from hydra.errors import HydraException
 
 from agenttrain.config import options
 from agenttrain.errors import UserError, did_you_mean
+
+SEVERAL = "several"
+"""Option of a group that takes one and holds several: `env=[craft,sql]`."""
 
 
 def parse(overrides: list[str]) -> list[Override]:
@@ -46,7 +50,53 @@ def all_for_hydra(overrides: list[str], command: str, where: list[Path]) -> list
     parsed = parse(overrides)
     untouched = set(options.compared(command, where)) - {override.key_or_group for override in parsed}
     lines = [line for group in sorted(untouched) for line in _entries(group, options.options(group, where))]
-    return lines + [line for override in parsed for line in _for_hydra(override, command, where)]
+    typed = [line for override in parsed for line in _for_hydra(override, command, where)]
+    return lines + _following(parsed, command, where) + typed
+
+
+def _following(parsed: list[Override], command: str, where: list[Path]) -> list[str]:
+    """Where a group's default goes by another group (`task: ${env}_heldout`) whose option holds others, what goes by
+    these: `env=perturbed env.base=sql` plays the tasks of sql, `env=[sql,api]` those of both."""
+    lines, typed = [], _typed(parsed)
+    for group, default in options.defaults(command, where).items():
+        led_by = re.search(r"\$\{(\w+)\}", str(default))
+        if not led_by or group in typed or led_by[1] not in typed:
+            continue
+        chosen = typed[led_by[1]]
+        if isinstance(chosen, list):
+            names = {str(name): str(default).replace(led_by[0], str(name)) for name in chosen}
+            lines += _together(group, names, where)
+        elif (inner := innermost(led_by[1], parsed, where)) != chosen:
+            lines.append(f"{group}={str(default).replace(led_by[0], inner)}")
+    return lines
+
+
+def _typed(parsed: list[Override]) -> dict[str, Any]:
+    return {override.key_or_group: override.value() for override in parsed}
+
+
+def innermost(group: str, parsed: list[Override], where: list[Path]) -> str:
+    """The option of `group`, which is among the overrides, or the one that it holds of its own kind."""
+    typed = _typed(parsed)
+    option, key = str(typed[group]), group
+    while parameter := next((p for p, held in options.holds(group, option, where).items() if held == group), None):
+        key = f"{key}.{parameter}"
+        option = str(typed.get(key, options.keys_of(group, option, where)[parameter]))
+    return option
+
+
+def _together(group: str, names: dict[str, str], where: list[Path]) -> list[str]:
+    """Several options of a group that takes one: `group=several`, which holds each under its name.
+
+    Raises:
+        UserError: the group has no such option, or lacks one of those.
+    """
+    known = options.options(group, where)
+    if SEVERAL not in known:
+        raise UserError(f"group {group} takes one option, for example {group}={known[0]}")
+    for option in names.values():
+        _check_option(option, group, where)
+    return [f"{group}={SEVERAL}", *(f"+{group}@{group}.of.{name}={option}" for name, option in names.items())]
 
 
 def _for_hydra(override: Override, command: str, where: list[Path]) -> list[str]:
@@ -90,8 +140,8 @@ def _check_group(override: Override, command: str, where: list[Path]) -> list[st
         raise UserError(f"no group '{group}' in {command}.{did_you_mean(group, groups)} It has: {', '.join(groups)}")
     if override.type == OverrideType.DEL:
         return [override.input_line or ""]
-    if isinstance(value, list) and isinstance(groups.get(group), str):
-        raise UserError(f"group {group} takes one option, for example {group}={known[0]}")
+    if isinstance(value, list) and value and isinstance(groups.get(group), str):
+        return _together(group, {str(name): str(name) for name in value}, where)
     names = [str(option) for option in (value if isinstance(value, list) else [value])]
     if not names:
         raise UserError(f"{group}=[] chooses nothing. It has: {', '.join(known)}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from agenttrain.eval import metrics
-from agenttrain.eval.statistics import pass_at, pass_hat, success_rate
+from agenttrain.eval.statistics import Results, pass_at, pass_hat, success_rate
 from agenttrain.terminal import visible
 from agenttrain.types import FAILED_BY_US, Message, Trajectory
 
@@ -24,8 +24,9 @@ Evaluation = dict[str, Any]
 """The content of `eval.json`; its keys are told in docs/eval.md."""
 
 
-def evaluate(trajectories: Sequence[Trajectory], **about: Any) -> Evaluation:
-    """Everything that is known about a set of episodes; `about` (policy, task set, ...) is put in as it is.
+def evaluate(trajectories: Sequence[Trajectory], parts: Mapping[str, str] | None = None, **about: Any) -> Evaluation:
+    """Everything that is known about a set of episodes; `about` (policy, task set, ...) is put in as it is. `parts` has
+    for tasks of several environments the one that each belongs to.
 
     Raises:
         ValueError: not one episode says anything about the agent.
@@ -43,6 +44,7 @@ def evaluate(trajectories: Sequence[Trajectory], **about: Any) -> Evaluation:
         "schema": SCHEMA,
         **about,
         "success": asdict(success_rate(results)),
+        "success_in": {name: asdict(success_rate(own)) for name, own in _split(results, parts or {}).items()},
         **chances,
         "episodes": {"played": len(trajectories), "judged": judged, "tasks_judged": len(results)},
         "stops": metrics.stops(trajectories),
@@ -52,9 +54,19 @@ def evaluate(trajectories: Sequence[Trajectory], **about: Any) -> Evaluation:
     }
 
 
+def _split(results: Results, parts: Mapping[str, str]) -> dict[str, Results]:
+    """Part -> the results of its tasks."""
+    found: dict[str, Results] = {}
+    for task, attempts in results.items():
+        if task in parts:
+            found.setdefault(parts[task], {})[task] = attempts
+    return dict(sorted(found.items()))
+
+
 def rows(evaluation: Evaluation) -> list[tuple[str, str]]:
     """What a person wants to know, as names and texts."""
     figures, found = evaluation["figures"], [("success (95 % interval)", rate_text(evaluation["success"]))]
+    found += [(f"success in {name}", rate_text(rate)) for name, rate in evaluation["success_in"].items()]
     for name, sign in (("pass_at", "pass@"), ("pass_hat", "pass^")):
         found += [(f"{sign}{k}", rate_text(rate)) for k, rate in evaluation[name].items() if k != "1"]
     found.append(("turns per episode", _number(figures["turns"])))

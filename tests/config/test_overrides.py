@@ -22,3 +22,30 @@ def test_an_option_that_holds_another_takes_it_by_its_parameter():
         compose("rl", ["model=tiny", "credit=grpo", "credit.base=gigpo"])
     with pytest.raises(UserError, match=r"no option 'gigp' in group credit\. Did you mean gigpo"):
         compose("rl", ["model=tiny", "credit=empg", "credit.base=gigp"])
+
+
+def test_what_goes_by_an_environment_goes_by_the_one_within_it():
+    changed = compose("eval", ["model=tiny", "env=perturbed", "env.base=sql", "env.base.rows=5"])
+    assert changed.values["task"]["_target_"] == "agenttrain.task.sql.Sql"
+    assert changed.values["task"]["split"] == "heldout"
+    own = compose("eval", ["model=tiny", "env=perturbed", "env.base=sql", "task=sql", "task.split=unseen"])
+    assert own.values["task"]["split"] == "unseen"
+    assert compose("eval", ["model=tiny", "env=perturbed"]).choices["task"] == "craft_heldout"
+
+
+def test_a_list_of_environments_brings_the_tasks_of_each():
+    chosen = compose("rl", ["model=tiny", "env=[craft,sql]", "env.of.craft.slack=2", "task.shares.sql=3"]).call()
+    env, task = chosen.keywords["env"], chosen.keywords["task"]
+    assert {name: type(one).__name__ for name, one in env.of.items()} == {"craft": "Craft", "sql": "Sql"}
+    assert env.of["craft"].slack == 2
+    assert task.shares == {"craft": 1.0, "sql": 3.0}
+    heldout = compose("eval", ["model=tiny", "env=[craft,sql]"])
+    assert {name: one["split"] for name, one in heldout.values["task"]["of"].items()} == dict.fromkeys(
+        ("craft", "sql"), "heldout"
+    )
+    with pytest.raises(UserError, match=r"no option 'sqll' in group env\. Did you mean sql"):
+        compose("rl", ["model=tiny", "env=[craft,sqll]"])
+    with pytest.raises(UserError, match="group policy takes one option"):
+        compose("rl", ["model=tiny", "policy=[local,vllm]"])
+    with pytest.raises(UserError, match=r"env=\[craft,sql\]"):
+        compose("rl", ["model=tiny", "env=several", "task=craft"]).call()

@@ -79,3 +79,11 @@ def test_a_table_without_a_terminal_is_plain_and_never_folded(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert lines[2] == "b" + " " * 151 + "2"
+
+
+def test_of_several_environments_each_has_its_own_success(episode):
+    episodes = [episode("a", success=True), episode("b"), episode("c", success=True)]
+    found = evaluate(episodes, {"a": "craft", "b": "craft", "c": "sql"})
+    assert {name: rate["value"] for name, rate in found["success_in"].items()} == {"craft": 0.5, "sql": 1.0}
+    assert "success in craft" in dict(rows(found))
+    assert evaluate(episodes)["success_in"] == {}
