@@ -89,7 +89,7 @@ def stable_seed(*parts: object) -> int:
 
 def name_of(env: Environment) -> str:
     """Its option, without the group; one that changes another (`base`) goes by the name of that."""
-    while (base := getattr(env, "base", None)) is not None:
+    while isinstance(base := getattr(env, "base", None), Environment):
         env = base
     return type(env).__module__.rpartition(".")[2]
 
