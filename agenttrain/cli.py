@@ -116,6 +116,37 @@ def compare(
         compare(runs, to, as_json)
 
 
+@app.command(short_help="Show a run in one HTML file.")
+def report(
+    runs: Annotated[list[str], typer.Argument(help="One run's folder, or two to compare: [label=]path.")],
+    out: Annotated[Path | None, typer.Option(help="The file; else report.html in the last run's folder.")] = None,
+    most: Annotated[
+        int, typer.Option(help="Episodes of each run; of more, whole groups evenly over it.", min=1)
+    ] = 2000,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Whose tokens, if not the run's own model's: a folder.")
+    ] = None,
+) -> None:
+    """Show a run, or two side by side, in one HTML file that needs no server, no account and no connection."""
+    with plain_faults():
+        from agenttrain.commands.report import report
+
+        report(runs, out, most, tokenizer)
+
+
+@app.command(short_help="Say what is wrong with this machine, or with a run.")
+def doctor(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Out folders of runs; none: this machine.")] = None,
+    url: Annotated[str | None, typer.Option(help="An endpoint to ask for its models, as policy.url.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what is wrong with runs, or what works on this machine, and what to do about the rest. Faults exit with 1."""
+    with plain_faults():
+        from agenttrain.commands.doctor import doctor
+
+        raise typer.Exit(doctor(runs or (), url, as_json))
+
+
 env_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(
     env_app, name="env", help="Check an environment, or serve it.", short_help="Check an environment, or serve it."

@@ -16,6 +16,7 @@ COMMANDS = (
     "rl",
     "eval",
     "compare",
+    "report",
     "inspect",
     "credit-check",
     "env check",

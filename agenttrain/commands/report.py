@@ -1,0 +1,77 @@
+"""`agenttrain report`: a run's folder, or two of them -> one HTML file that opens without a server or a connection."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from agenttrain.errors import UserError
+from agenttrain.report import page
+from agenttrain.report import run as runs
+from agenttrain.report.run import Run
+
+
+def report(places: list[str], out: Path | None = None, most: int = 2000, tokenizer: Path | None = None) -> None:
+    """Write the file and say where it is.
+
+    Args:
+        places: one folder of a run or two, or files of trajectories, each with a label if wanted: `label=path`.
+        out: the file; None for `report.html` in the folder of the last of `places`.
+        most: episodes of each run to put in; of more, whole groups evenly over the run.
+        tokenizer: a folder with the `tokenizer.json` of those tokens; None for the run's own model.
+
+    Raises:
+        UserError: more than two runs, nothing there that a run leaves, or the file cannot be written.
+    """
+    read = open_runs(places, most, tokenizer)
+    file = out or read[-1].folder / "report.html"
+    write(read, file)
+    episodes = ", ".join(f"{_told(run)} of {run.label}" for run in read)
+    print(f"report: {file} ({file.stat().st_size / 1e6:.1f} MB; {episodes})")
+    for run in read:
+        if not run.words.known and run.kept.seen:
+            print(f"No tokenizer.json was found for {run.label}: tokens stand as numbers. Name it with --tokenizer.")
+
+
+def open_runs(places: list[str], most: int, tokenizer: Path | None = None) -> list[Run]:
+    """The runs, each with a label of its own.
+
+    Raises:
+        UserError: more than two, one label for both, or nothing there that a run leaves.
+    """
+    if len(places) > 2:
+        raise UserError(f"A report shows one run, or two side by side; these are {len(places)}.")
+    labelled = [_label(place) for place in places]
+    names = [name or path.resolve().name for name, path in labelled]
+    if len(set(names)) < len(names):
+        names = [name or str(path) for name, path in labelled]
+    if len(set(names)) < len(names):
+        raise UserError("Both runs have the same label. Give each its own: label=path.")
+    return [runs.read(path, name, most, tokenizer) for name, (_, path) in zip(names, labelled, strict=True)]
+
+
+def write(read: list[Run], file: Path) -> None:
+    """Put the page in place whole: whoever has an older one open goes on reading that.
+
+    Raises:
+        UserError: the file cannot be written there.
+    """
+    aside = file.with_name(f"{file.name}.new")
+    try:
+        aside.write_text(page.html(page.content(read)), encoding="utf-8", errors="replace")
+        os.replace(aside, file)
+    except (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError) as error:
+        raise UserError(
+            f"The report cannot be written to {file}: {error.strerror}. Choose another place with --out."
+        ) from None
+
+
+def _label(place: str) -> tuple[str, Path]:
+    """Of `label=path` both; of a path without a label, or one that exists as it stands, an empty label."""
+    label, separator, path = place.partition("=")
+    return (label, Path(path)) if separator and not Path(place).exists() else ("", Path(place))
+
+
+def _told(run: Run) -> str:
+    kept, seen = len(run.kept), run.kept.seen
+    return f"{kept:,} episodes" if kept == seen else f"{kept:,} of {seen:,} episodes"
