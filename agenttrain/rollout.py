@@ -55,7 +55,7 @@ class Limits:
     episode_timeout: Positive = 3600.0
     """Seconds for a whole episode, without those in which it waited for the policy; then it stops as `timeout`."""
     reward_timeout: Positive = 60.0
-    """Seconds that one reward may take for one episode; then the episode is masked as `infra_error`."""
+    """Seconds that one reward may take for one episode; then the episode is masked as `reward_error`."""
     retries: Whole = 2
     """Fresh starts of an episode after an infrastructure failure."""
     concurrency: Count = 128

@@ -22,7 +22,7 @@ A tool call is `{"type": "function", "id": ..., "function": {"name": str, "argum
 Tool = dict[str, Any]
 """One tool as an OpenAI-style schema: `{"type": "function", "function": {"name", "description", "parameters"}}`."""
 
-Stop = Literal["done", "max_turns", "max_tokens", "parse_error", "timeout", "env_error", "infra_error"]
+Stop = Literal["done", "max_turns", "max_tokens", "parse_error", "timeout", "env_error", "infra_error", "reward_error"]
 """Why an episode ended.
 
 - `done`: the environment said so, whether the task succeeded or not.
@@ -32,9 +32,11 @@ Stop = Literal["done", "max_turns", "max_tokens", "parse_error", "timeout", "env
   an `infra_error`.)
 - `env_error`: the environment raised; a bug of the environment, not a failure of the agent.
 - `infra_error`: an endpoint, a browser, a disk failed and retries did not help; never enters a baseline as reward 0.
+- `reward_error`: it was played, but a reward raised, took too long, or gave something else than a finite number per
+  turn; `meta["played"]` has the `stop` and `error` of playing it.
 """
 
-FAILED_BY_US: frozenset[str] = frozenset({"env_error", "infra_error"})
+FAILED_BY_US: frozenset[str] = frozenset({"env_error", "infra_error", "reward_error"})
 """Stops that say nothing about the agent: masked in training, counted apart in evaluation."""
 
 
@@ -132,7 +134,7 @@ class Trajectory:
     """Number of this attempt within its group, from 0."""
     seed: int = 0
     error: str | None = None
-    """Text of the exception behind `timeout`, `env_error` or `infra_error`."""
+    """Text of the exception behind `timeout`, `env_error`, `infra_error` or `reward_error`."""
     seconds: float = 0.0
     retries: int = 0
     """Times this episode was started again after an infrastructure failure."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from agenttrain import store
+from agenttrain.combine import Terms
 from agenttrain.commands.summary import summarize
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import Model
@@ -19,6 +20,7 @@ from agenttrain.ranges import Count, Whole
 from agenttrain.reward.score import score
 from agenttrain.rollout import Limits
 from agenttrain.trainer.grpo import Curves, Grpo
+from agenttrain.trainer.terms import report
 from agenttrain.types import Credit, Environment, Policy, Reward, Tasks, Trajectory
 from agenttrain.watch import duration
 
@@ -42,6 +44,7 @@ def rl(
     policy: Policy,
     rollout: Limits,
     reward: dict[str, Reward],
+    combine: Terms,
     credit: Credit,
     algo: Grpo,
     out: Path,
@@ -58,6 +61,7 @@ def rl(
     """
     if not any(term.weight for term in reward.values()):
         raise UserError("No reward has a weight: choose one, for example reward=rlvf.")
+    combine.begin(reward)
     model.check()
     tasks, loggers = list(task), report_to or []
     # Before the model: a fault is found in a second, and leaves nothing behind.
@@ -66,9 +70,13 @@ def rl(
     settle_threads(loaded.model, threads)
     judge = partial(score, rewards=reward, timeout=rollout.reward_timeout)
     with _kept(out, resume) if save_trajectories else nullcontext() as keep:
-        curves = algo.train(loaded, tasks, env, judge, credit, policy, rollout, out, seed, resume, loggers, keep)
+        curves = algo.train(
+            loaded, tasks, env, judge, credit, policy, rollout, out, seed, resume, loggers, keep, combine
+        )
     if os.environ.get("RANK", "0") == "0":
         details = f"\n## Course\n\n{course(curves.steps)}"
+        if terms := report(curves.steps):
+            details += f"\n## Terms of the reward\n\n{terms}"
         summarize(out, loaded.name, "reinforcement learning on its own episodes", facts(curves), curves.notes, details)
 
 
@@ -80,6 +88,8 @@ def facts(curves: Curves) -> dict[str, str]:
         known["success, first steps"] = f"{_mean(first, 'success'):.3f} (mean of {len(first)})"
         known["success, last steps"] = f"{_mean(last, 'success'):.3f} (mean of {len(last)})"
         known["failed around the agent"] = f"{sum(row['failed_by_us'] for row in curves.steps):.0f} episodes, masked"
+        if unscored := sum(row.get("reward_errors", 0.0) for row in curves.steps):
+            known["of these, a reward failed"] = f"{unscored:.0f}"
         if lost := sum(row.get("lost_step", 0.0) for row in curves.steps):
             known["steps without an episode"] = f"{lost:.0f}, nothing learned from them"
         known["playing"] = duration(sum(row["rollout_seconds"] for row in curves.steps))

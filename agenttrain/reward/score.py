@@ -9,64 +9,87 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agenttrain.errors import UserError
-from agenttrain.types import InfraError, Reward, Trajectory
+from agenttrain.types import FAILED_BY_US, InfraError, Reward, Trajectory
+
+
+class _Fault(Exception):
+    """What is wrong with a reward, in words that follow its name."""
 
 
 def score(trajectory: Trajectory, rewards: Mapping[str, Reward], timeout: float = 60.0) -> Trajectory:
     """Fill `scores` (unweighted, one per turn and reward) and `weights`; returns the trajectory.
 
-    A reward that takes longer than `timeout` seconds, or whose surroundings fail (`InfraError`), is our failure, not
-    the agent's: the trajectory stops as `infra_error` and scores nothing, so that it is masked in training and counted
-    apart.
+    A reward that raises, takes longer than `timeout` seconds, or gives anything but one finite number per turn is our
+    failure, not the agent's: the trajectory stops as `reward_error` and scores nothing, so that it is masked in
+    training and counted apart. (TRL drops NaN in silence and makes infinity a step without gradient.) One that failed
+    so before is scored afresh; one that could not be played has no scores.
 
     Raises:
-        UserError: a reward gives another number of scores than there are turns, or one that is not finite (TRL drops
-            NaN in silence and makes infinity a step without gradient).
+        UserError: a reward says that the user can mend it (a file that is missing, a wrong setting).
     """
+    if trajectory.stop == "reward_error":
+        played = trajectory.meta.pop("played")
+        trajectory.stop, trajectory.error = played["stop"], played["error"]
     trajectory.scores, trajectory.weights = {}, {name: reward.weight for name, reward in rewards.items()}
+    if trajectory.stop in FAILED_BY_US:
+        return trajectory
     for name, reward in rewards.items():
         try:
-            scores = _within(timeout, lambda reward=reward: reward(trajectory))
-        except InfraError as error:
+            given = _within(timeout, lambda reward=reward: reward(trajectory))
+            trajectory.scores[name] = _checked(given, len(trajectory.turns))
+        except _Fault as fault:
             trajectory.scores = {}
-            trajectory.stop, trajectory.error = "infra_error", f"reward {name!r}: {error}"
-            return trajectory
-        trajectory.scores[name] = _checked(name, scores, trajectory)
+            trajectory.meta["played"] = {"stop": trajectory.stop, "error": trajectory.error}
+            trajectory.stop, trajectory.error = "reward_error", f"reward {name!r} {fault}"
+            break
     return trajectory
 
 
-def _checked(name: str, scores: list[float], trajectory: Trajectory) -> list[float]:
-    where = f"for attempt {trajectory.attempt} at task {trajectory.task.id!r}"
-    if len(scores) != len(trajectory.turns):
-        raise UserError(
-            f"Reward {name!r} gave {len(scores)} scores {where}, which has {len(trajectory.turns)} turns.\n"
-            "A reward returns one score per turn; give turns that earn nothing 0.0."
-        )
+def _checked(given: Any, turns: int) -> list[float]:
+    """
+    Raises:
+        _Fault: it is not one finite number per turn.
+    """
+    try:
+        scores = [float(value) for value in given]
+    except (TypeError, ValueError):
+        raise _Fault(f"gave {_short(given)}, not one number per turn") from None
+    if len(scores) != turns:
+        raise _Fault(f"gave {len(scores)} scores for {turns} turns (give turns that earn nothing 0.0)")
     for turn, value in enumerate(scores):
         if not math.isfinite(value):
-            raise UserError(f"Reward {name!r} gave {value} on turn {turn} {where}. Scores must be finite numbers.")
-    return [float(value) for value in scores]
+            raise _Fault(f"gave {value} on turn {turn}")
+    return scores
 
 
 def _within(seconds: float, call: Callable[[], Any]) -> Any:
     """The call's result, from a daemon thread: one that hangs is left behind and keeps no program from exiting.
 
     Raises:
-        InfraError: no result within `seconds`.
+        _Fault: it raised, or there is no result within `seconds`.
     """
     box: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
     def work() -> None:
         try:
             box.put((call(), None))
-        except BaseException as error:
+        except BaseException as error:  # also SystemExit of a careless reward
             box.put((None, error))
 
     threading.Thread(target=work, name="reward", daemon=True).start()
     try:
         result, error = box.get(timeout=seconds)
     except queue.Empty:
-        raise InfraError(f"took longer than {seconds:g} s") from None
-    if error is not None:
+        raise _Fault(f"took longer than {seconds:g} s") from None
+    if isinstance(error, UserError):
         raise error
+    if isinstance(error, InfraError):
+        raise _Fault(f"failed: {error}")
+    if error is not None:
+        raise _Fault(f"raised {type(error).__name__}: {_short(str(error), 200)}")
     return result
+
+
+def _short(value: Any, most: int = 60) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -6,11 +6,12 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from agenttrain.combine import Terms
 from agenttrain.errors import UserError
 from agenttrain.rollout import Attempt, Limits, rollout, stable_seed
 from agenttrain.trainer.diversity import action_key, diversity
@@ -50,6 +51,8 @@ class Flow:
     """Fills a trajectory's scores and weights."""
     credit: Credit
     seed: int = 0
+    combine: Terms = field(default_factory=Terms)
+    """Gives each term of a scored trajectory its weight."""
 
     def owed(self, task: int, attempt: int, step: int) -> Attempt:
         """A group starts from one state: its seed depends on the run's seed, the task and the step, not the attempt."""
@@ -58,7 +61,8 @@ class Flow:
 
     def play(self, owed: Sequence[Attempt]) -> Iterator[Trajectory]:
         """Each episode with its scores, as it ends."""
-        yield from map(self.score, rollout(owed, self.env, self.policy, self.limits))
+        for trajectory in rollout(owed, self.env, self.policy, self.limits):
+            yield self.combine.weigh(self.score(trajectory))
 
 
 def schedule(count: int, per_step: int, steps: int, seed: int) -> list[list[int]]:
@@ -112,6 +116,7 @@ def figures(batch: Sequence[Trajectory], advantages: Sequence[Sequence[Advantage
         "tool_errors": share((o.feedback.get("tool_error") for o in seen), len(seen)),
         "truncated": share((t.stop in TRUNCATED for t in played), len(played)),
         "failed_by_us": float(len(batch) - len(played)),
+        "reward_errors": float(sum(t.stop == "reward_error" for t in batch)),
         "lost_step": float(not played),
         "groups_without_variance": share(map(_even, groups), len(groups)),
         **diversity(groups),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from agenttrain.combine import Terms
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import ModelPolicy
 from agenttrain.ranges import Count, NonNegative, Positive
@@ -92,10 +93,12 @@ class Grpo:
         resume: bool = False,
         report_to: Sequence[str] = (),
         keep: Callable[[Trajectory], None] | None = None,
+        combine: Terms | None = None,
     ) -> Curves:
         """Train `loaded.model` in place and write it to `<out>/model`.
 
-        `score` fills a trajectory's scores; `keep` receives every episode, scored and with its advantages in `meta`.
+        `score` fills a trajectory's scores, `combine` weighs them; `keep` receives every episode, scored and with its
+        advantages in `meta`.
 
         The same arguments give the same episodes and weights, on one machine. With `resume`, goes on from the newest
         complete checkpoint in `<out>/checkpoints` to the very weights an uninterrupted run would have reached.
@@ -116,7 +119,7 @@ class Grpo:
             )
         plan = schedule(len(tasks), self.tasks_per_step, self.steps, seed)
         arguments = self.arguments(out, seed, report_to, temperature=getattr(policy, "temperature", 1.0))
-        flow = Flow(tasks, env, policy, limits, score, credit, seed)
+        flow = Flow(tasks, env, policy, limits, score, credit, seed, combine or Terms())
         checkpoint, notes = None, []
         if resume:
             checkpoint, notes = checkpoints.newest_complete(out / "checkpoints")

@@ -31,6 +31,7 @@ from agenttrain.trainer.diversity import echo_trap
 from agenttrain.trainer.drift import AGREE, OldLogprobs, drift, verdict, weights
 from agenttrain.trainer.episodes import Flow, KlIn, check_episodes, figures, light
 from agenttrain.trainer.head import score_labelled_only
+from agenttrain.trainer.terms import pulls
 from agenttrain.trainer.tokens import IGNORED, Tokens, Weighting, label_trajectory, numbers, place, widen
 from agenttrain.types import FAILED_BY_US, Advantage, Trajectory
 
@@ -42,6 +43,9 @@ GIVE_UP = 3
 
 BONUS = "entropy_bonus.json"
 """File of a checkpoint that holds what an adaptive entropy bonus has come to."""
+
+MULTIPLIERS = "multipliers.json"
+"""File of a checkpoint that holds the weights of the terms that are held to a budget."""
 
 RECOMPUTED = "old_logprobs_recomputed"
 """Name of the figure (1 or 0) that says where a step's old log-probs came from."""
@@ -84,6 +88,8 @@ class FlowTrainer(GRPOTrainer):
         self._silent_steps = 0
         self._echoes = False
         """Whether the echo trap has been warned of."""
+        self._hacked = False
+        """Whether reward hacking has been warned of."""
         self._lost_steps = 0
         """Steps in a row, this one included, in which no episode could be played."""
         rows = [{"prompt": flow.tasks[n].id, "task": n, "step": step} for step, ns in enumerate(plan) for n in ns]
@@ -157,7 +163,9 @@ class FlowTrainer(GRPOTrainer):
         self._metrics["train"]["credit_seconds"].append(time.perf_counter() - began)
         own = advantages[self._own]
         out["advantages"] = self._padded(own).to(out["completion_ids"].device)
-        self._report(figures(batch, advantages), int(out["num_items_in_batch"]), seconds)
+        shown = figures(batch, advantages) | pulls(batch, advantages, self.flow.credit) | self.flow.combine.adapt(batch)
+        self._report(shown, int(out["num_items_in_batch"]), seconds)
+        self._tell_of_rewards(batch)
         self._count_lost(batch)
         for trajectory, per_turn in zip(self._episodes, own, strict=True):
             means = [fmean(numbers(advantage)) for advantage in per_turn]
@@ -239,15 +247,21 @@ class FlowTrainer(GRPOTrainer):
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         super()._save_checkpoint(*args, **kwargs)
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save and self.use_adaptive_entropy:
-            file = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}" / BONUS
-            file.write_text(json.dumps(self._bonus))
+            (folder / BONUS).write_text(json.dumps(self._bonus))
+        if self.args.should_save and self.flow.combine.multipliers:
+            (folder / MULTIPLIERS).write_text(json.dumps(self.flow.combine.multipliers))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         file = Path(resume_from_checkpoint) / BONUS
         if self.use_adaptive_entropy and file.is_file():
             self._bonus = json.loads(file.read_text())
+        file = Path(resume_from_checkpoint) / MULTIPLIERS
+        if file.is_file():
+            ours = self.flow.combine.multipliers
+            ours |= {name: weight for name, weight in json.loads(file.read_text()).items() if name in ours}
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """None: TRL's says "fine-tuned version of None" of a model that was built here."""
@@ -371,6 +385,26 @@ class FlowTrainer(GRPOTrainer):
                 "checkpoint with a lower learning rate, algo.epsilon_high=0.28 or algo.entropy_bonus.",
                 seen,
             )
+
+    def _tell_of_rewards(self, batch: Sequence[Trajectory]) -> None:
+        """Warn of rewards that failed in this step, and once of rewards that are being gamed."""
+        failed = [t.error for t in batch if t.stop == "reward_error"]
+        if failed and self.accelerator.is_main_process:
+            _log.warning(
+                "Step %d: %d of %d episodes could not be scored and are masked (%s).",
+                self._inputs[0]["step"] + 1,
+                len(failed),
+                len(batch),
+                failed[0],
+            )
+        if not self._hacked and (seen := self.flow.combine.hacked(self.state.log_history)):
+            self._hacked = True
+            if self.accelerator.is_main_process:
+                _log.warning(
+                    "Reward hacking: %s. Look at such episodes in trajectories.jsonl, mend the reward, "
+                    "and go back to an earlier checkpoint.",
+                    seen,
+                )
 
     def _count_lost(self, batch: Sequence[Trajectory]) -> None:
         """

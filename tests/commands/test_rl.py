@@ -7,6 +7,7 @@ import time
 import pytest
 
 from agenttrain import store
+from agenttrain.combine import Terms
 from agenttrain.commands.rl import course, facts, rl
 from agenttrain.credit.gigpo import Gigpo
 from agenttrain.env.craft import Craft
@@ -34,6 +35,7 @@ def run(out, lora=0, **changed):
         "policy": Local(slots=4),
         "rollout": Limits(max_turns=2, max_tokens=8),
         "reward": {"rlvf": Rlvf(), "format": Format()},
+        "combine": Terms(),
         "credit": Gigpo(),
         "algo": Grpo(**ALGO),
     }
@@ -79,7 +81,7 @@ class Judge:
 
 def test_a_reward_has_as_long_as_the_limits_say(tmp_path):
     limits = Limits(max_turns=1, max_tokens=8, reward_timeout=0.01)
-    with pytest.raises(UserError, match=r"None of the 4 episodes .* reward 'judge': took longer than 0\.01 s"):
+    with pytest.raises(UserError, match=r"None of the 4 episodes .* reward 'judge' took longer than 0\.01 s"):
         run(tmp_path, reward={"judge": Judge()}, rollout=limits)
 
 

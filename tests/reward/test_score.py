@@ -6,20 +6,24 @@ from agenttrain.errors import UserError
 from agenttrain.reward.format import Format
 from agenttrain.reward.rlvf import Rlvf
 from agenttrain.reward.score import score
-from agenttrain.types import Action, InfraError, Observation, Task, Trajectory, Turn
+from agenttrain.types import FAILED_BY_US, Action, InfraError, Observation, Task, Trajectory, Turn
 
 
 class Fixed:
-    def __init__(self, *scores, weight=1.0):
-        self.scores, self.weight = scores, weight
+    """A reward that gives what it was made with, or raises it."""
+
+    def __init__(self, given, weight=1.0):
+        self.given, self.weight = given, weight
 
     def __call__(self, trajectory):
-        return list(self.scores)
+        if isinstance(self.given, BaseException):
+            raise self.given
+        return self.given
 
 
 def episode() -> Trajectory:
     facts = [{"invalid_call": "no call"}, {"success": True}]
-    return Trajectory(Task("t", []), [Turn(Action({}), Observation([], feedback=f)) for f in facts], "done")
+    return Trajectory(Task("t", []), [Turn(Action({}), Observation([], feedback=f)) for f in facts], "max_turns")
 
 
 def test_rewards_are_kept_apart_and_summed_by_weight():
@@ -28,41 +32,52 @@ def test_rewards_are_kept_apart_and_summed_by_weight():
     assert trajectory.turn_rewards == [-0.25, 2.0]
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_score_that_is_not_finite_names_reward_and_turn(bad):
-    with pytest.raises(UserError, match=r"'judge'.*turn 1"):
-        score(episode(), {"judge": Fixed(0.0, bad)})
+FAULTS = [
+    ([0.0, float("nan")], "gave nan on turn 1"),
+    ([float("-inf"), 0.0], "gave -inf on turn 0"),
+    ([0.0], "gave 1 scores for 2 turns"),
+    (None, "gave None, not one number per turn"),
+    ([0.0, None], "gave [0.0, None], not one number per turn"),
+    (1.0, "gave 1.0, not one number per turn"),
+    (KeyError("label"), "raised KeyError: 'label'"),
+    (SystemExit(1), "raised SystemExit: 1"),
+    (InfraError("the judge cannot be reached"), "failed: the judge cannot be reached"),
+]
 
 
-def test_a_wrong_number_of_scores_names_the_reward():
-    with pytest.raises(UserError, match=r"'judge' gave 1 scores.*2 turns"):
-        score(episode(), {"judge": Fixed(0.0)})
+@pytest.mark.parametrize(("given", "said"), FAULTS, ids=[said for _, said in FAULTS])
+def test_a_reward_that_fails_masks_the_episode_and_is_named(given, said):
+    trajectory = score(episode(), {"rlvf": Rlvf(), "judge": Fixed(given)})
+    assert trajectory.stop == "reward_error"
+    assert trajectory.stop in FAILED_BY_US
+    assert trajectory.scores == {}
+    assert trajectory.error.startswith(f"reward 'judge' {said}")
 
 
-def test_a_reward_that_hangs_is_our_failure_and_not_the_agents():
+def test_a_reward_that_hangs_is_left_behind():
     class Hangs(Fixed):
         def __call__(self, trajectory):
             threading.Event().wait()
 
-    trajectory = score(episode(), {"rlvf": Rlvf(), "judge": Hangs()}, timeout=0.05)
-    assert (trajectory.stop, trajectory.scores) == ("infra_error", {})
-    assert "'judge'" in trajectory.error
+    trajectory = score(episode(), {"judge": Hangs(None)}, timeout=0.05)
+    assert (trajectory.stop, trajectory.error) == ("reward_error", "reward 'judge' took longer than 0.05 s")
 
 
-def test_a_reward_whose_surroundings_fail_is_no_failure_of_the_agent():
-    class Down(Fixed):
-        def __call__(self, trajectory):
-            raise InfraError("the judge cannot be reached")
-
-    trajectory = score(episode(), {"rlvf": Rlvf(), "judge": Down()})
-    assert (trajectory.stop, trajectory.scores) == ("infra_error", {})
-    assert trajectory.error == "reward 'judge': the judge cannot be reached"
+def test_what_the_user_can_mend_ends_the_run():
+    with pytest.raises(UserError, match="no such file"):
+        score(episode(), {"safety": Fixed(UserError("no such file"))})
 
 
-def test_what_a_reward_raises_is_not_hidden():
-    class Broken(Fixed):
-        def __call__(self, trajectory):
-            raise KeyError("label")
+def test_an_episode_that_a_reward_failed_is_scored_afresh_as_it_was_played():
+    trajectory = score(episode(), {"judge": Fixed(None)})
+    score(trajectory, {"rlvf": Rlvf()})
+    assert (trajectory.stop, trajectory.error) == ("max_turns", None)
+    assert trajectory.scores == {"rlvf": [0.0, 1.0]}
+    assert "played" not in trajectory.meta
 
-    with pytest.raises(KeyError, match="label"):
-        score(episode(), {"judge": Broken()})
+
+def test_an_episode_that_could_not_be_played_is_shown_to_no_reward():
+    trajectory = episode()
+    trajectory.stop = "env_error"
+    score(trajectory, {"rlvf": Fixed(AssertionError("asked"))})
+    assert (trajectory.stop, trajectory.scores) == ("env_error", {})
