@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import atexit
 import errno
+import json
 import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -38,6 +39,7 @@ Multirun = Annotated[bool, typer.Option("--multirun", "-m", help="Run the produc
 Cfg = Annotated[Literal["job", "choices"] | None, typer.Option("--cfg", help="Print the configuration and stop.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the configuration, say what would run, stop.")]
 ConfigDir = Annotated[Path | None, typer.Option("--config-dir", help="A folder with your own options and recipes.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object; all else that is said goes to stderr.")]
 Help = Annotated[bool, typer.Option("--help", help="Show this message and exit.")]
 
 
@@ -52,17 +54,20 @@ def _configured(name: str, short: str, summary: str) -> None:
         cfg: Cfg = None,
         dry_run: DryRun = False,
         config_dir: ConfigDir = None,
+        as_json: Json = False,
         help: Help = False,
     ) -> None:
         with plain_faults():
             if help:
                 typer.echo(ctx.get_help() + "\n\n" + completion.listing(name, EXAMPLES[name], config_dir))
+            elif multirun and as_json:
+                raise UserError("--json prints one run; each job of a sweep leaves its own figures in its folder.")
             elif multirun:
                 from agenttrain import sweep
 
                 raise typer.Exit(sweep.run(name, overrides or [], config_dir, dry_run))
             else:
-                run(name, overrides or [], config_dir, cfg, dry_run)
+                run(name, overrides or [], config_dir, cfg, dry_run, as_json)
 
 
 _configured(
@@ -94,13 +99,14 @@ def inspect(
     model: Annotated[str | None, typer.Option(help="Whose tokens: tiny, a folder, or a name on the hub.")] = None,
     n: Annotated[int, typer.Option("-n", help="Records to show; the masks of all are checked.")] = 3,
     config_dir: ConfigDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the counts, or the fault, as one JSON object.")] = False,
 ) -> None:
     """Show what sft would train, token by token, and check every mask."""
     with plain_faults():
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         from agenttrain.commands.inspect import inspect
 
-        raise typer.Exit(inspect(path, data, model, n, overrides or [], config_dir))
+        raise typer.Exit(inspect(path, data, model, n, overrides or [], config_dir, as_json))
 
 
 @app.command()
@@ -134,6 +140,22 @@ def report(
         report(runs, out, most, tokenizer)
 
 
+@app.command(short_help="Show a run while it goes on.")
+def view(
+    runs: Annotated[list[str], typer.Argument(help="One run's folder, or two to compare: [label=]path.")],
+    port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0 for any that is free.", min=0, max=65535)] = 8321,
+    once: Annotated[bool, typer.Option("--once", help="Show it here, and stop.")] = False,
+    episode: Annotated[int | None, typer.Option(help="Number of an episode to show here, and stop.")] = None,
+    most: Annotated[int, typer.Option(help="Episodes of each run, as in report.", min=1)] = 2000,
+    tokenizer: Annotated[Path | None, typer.Option(help="As in report.")] = None,
+) -> None:
+    """Show a run, or two, on this terminal and on a page for this machine's browser, up to date until Ctrl-C."""
+    with plain_faults():
+        from agenttrain.commands.view import view
+
+        view(runs, port, once, episode, most, tokenizer)
+
+
 @app.command(short_help="Say what is wrong with this machine, or with a run.")
 def doctor(
     runs: Annotated[list[Path] | None, typer.Argument(help="Out folders of runs; none: this machine.")] = None,
@@ -158,6 +180,7 @@ def env_check(
     name: Annotated[str, typer.Argument(help="An option of the group env.", show_default=False)],
     overrides: Overrides = None,
     config_dir: ConfigDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Try what every environment promises: seeds, isolation, schemas, refusals, an expert that solves it, no leak.
 
@@ -174,6 +197,7 @@ def env_check(
         expert = options.option_file("policy", f"{inner}_expert", where) or any(o.startswith("policy=") for o in chosen)
         if not expert and options.option_file("env", name, where):
             chosen.append("~policy")
+        chosen += ["as_json=true"] if as_json else []
         compose("env-check", chosen, config_dir).call()()
 
 
@@ -193,7 +217,14 @@ def env_serve(
         compose("env-serve", [f"env={name}", *(overrides or [])], config_dir).call()()
 
 
-def run(command: str, overrides: list[str], config_dir: Path | None, cfg: str | None, dry_run: bool) -> None:
+def run(
+    command: str,
+    overrides: list[str],
+    config_dir: Path | None,
+    cfg: str | None,
+    dry_run: bool,
+    as_json: bool = False,
+) -> None:
     """Compose, check, build, and call one command.
 
     Raises:
@@ -217,9 +248,11 @@ def run(command: str, overrides: list[str], config_dir: Path | None, cfg: str | 
         plain = {k: v for k, v in composed.shown.items() if k != "_target_" and not isinstance(v, dict)}
         figures = composed.choices | plain
         _say(f"agenttrain {command} would run with\n" + "\n".join(f"  {k:<10} {v}" for k, v in figures.items()))
-    else:
-        with run_folder.opened(out, composed.yaml()):
-            call()
+        return
+    with run_folder.opened(out, composed.yaml()), redirect_stdout(sys.stderr if as_json else sys.stdout):
+        call()
+    if as_json:
+        _say(json.dumps({"command": command} | run_folder.summary(out)))
 
 
 def _set_threads(threads: int | None) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from agenttrain.errors import UserError
 
@@ -59,6 +61,19 @@ def opened(out: Path, config: str) -> Iterator[None]:
                 if not any(folder.iterdir()):
                     folder.rmdir()
         raise
+
+
+def summary(out: Path) -> dict[str, Any]:
+    """What a finished run left, for a program: its files, and its figures (of training, the last of each)."""
+    figures: dict[str, Any] = {}
+    written = [out / name for name in ("eval.json", "figures.json", "credit_check.json") if (out / name).is_file()]
+    if written:
+        figures = json.loads(written[0].read_text(encoding="utf-8"))
+    elif (out / "metrics.jsonl").is_file():
+        for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+            figures |= json.loads(line)
+    files = sorted(f"{path.name}/" if path.is_dir() else path.name for path in out.iterdir())
+    return {"out": str(out), "files": files, "figures": figures}
 
 
 def _first_process() -> bool:

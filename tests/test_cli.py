@@ -1,5 +1,6 @@
 """The front door as a user meets it: help, overrides, faults, runs, sweeps, completion."""
 
+import json
 import os
 import re
 import signal
@@ -442,3 +443,15 @@ def test_the_process_ends_with_what_was_registered_for_its_end_and_its_own_exit_
     assert done.returncode == 2
     assert done.stdout.split() == ["thread", "registered"]
     assert "Did you mean model.lora.r?" in done.stderr
+
+
+def test_one_json_object_on_stdout_and_all_else_on_stderr(home):
+    done = call("generate-trajectories", "task.n=2", "out=played", "--json")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["figures"]["success"]["value"] == 1.0
+    assert told["files"] == ["config.yaml", "figures.json", "report.md", "trajectories.jsonl"]
+    assert "success (95 % interval)" in done.stderr
+    assert call("generate-trajectories", "seed=1,2", "--multirun", "--json").exit_code == 2
+    checked = call("env", "check", "craft", "tasks=2", "--json")
+    assert {promise["verdict"] for promise in json.loads(checked.stdout).values()} == {"kept"}

@@ -39,6 +39,7 @@ ALLOWED = {
     "watch": set(),
     "trajectory_record": {"types"},
     "store": {*WORDS, "trajectory_record"},
+    "gorilla": {*WORDS, "jsonfile", "bm25", "world", "store"},
     # the flow: none of these knows another
     "task": {
         *WORDS,
@@ -51,11 +52,13 @@ ALLOWED = {
         "library",
         "list_steps",
         "services",
+        "gorilla",
     },
     "env": {
         *WORDS,
         "jsonfile",
         "bm25",
+        "gorilla",
         "crafting",
         "corridor",
         "shop",
@@ -68,12 +71,12 @@ ALLOWED = {
         "backend",
         "terminal",
     },
-    "policy": {*WORDS, "crafting", "corridor", "shop", "list_steps", "store", "world"},
+    "policy": {*WORDS, "gorilla", "crafting", "corridor", "shop", "list_steps", "store", "world"},
     "tool": {*WORDS, "jsonfile", "world", "bm25"},
     "toolformer": {*WORDS, "jsonfile", "tool", "model"},
     "reward": WORDS,
     "credit": WORDS,
-    "data": {*WORDS, "jsonfile", "store"},
+    "data": {*WORDS, "jsonfile", "store", "gorilla"},
     "rollout": WORDS,
     "combine": WORDS,
     "play": {*WORDS, "rollout", "store", "trajectory_record", "watch"},
@@ -83,6 +86,7 @@ ALLOWED = {
     "report": {*WORDS, "store", "eval", "terminal"},
     "promises": {*WORDS, "rollout", "policy"},
     "serving": WORDS,
+    "machine": {*WORDS, "pages", "sandbox"},
     # strategies of credit where the truth is known
     "process": WORDS,
     "bench": {*WORDS, "process"},
@@ -110,6 +114,7 @@ ALLOWED = {
         "report",
         "promises",
         "serving",
+        "machine",
         "jsonfile",
         "tool",
         "toolformer",
@@ -119,9 +124,9 @@ HEAVY = {"torch", "trl", "transformers", "peft", "accelerate"}
 COMPUTES = re.compile(
     r"(model|trainer)/.*|toolformer/(annotate|reading)\.py"
     r"|policy/(local|engine|attention|cache|cast|sampling|vllm\w*|weights)\.py"
-    r"|env/callables\.py|commands/inspect\.py"
+    r"|env/callables\.py|commands/inspect\.py|machine\.py"
 )
-"""The last two read a schema and a tokenizer with transformers, inside a function."""
+"""The last three read a schema, a tokenizer and what there is to compute on, inside a function."""
 CONFIGURES = re.compile(r"config/(compose|overrides)\.py")
 
 

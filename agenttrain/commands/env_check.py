@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from agenttrain.errors import UserError
@@ -17,9 +19,17 @@ TOLD = 3
 
 
 def env_check(
-    env: Environment, task: Tasks, rollout: Limits, policy: Policy | None = None, tasks: Count = 8, seed: Whole = 0
+    env: Environment,
+    task: Tasks,
+    rollout: Limits,
+    policy: Policy | None = None,
+    tasks: Count = 8,
+    seed: Whole = 0,
+    as_json: bool = False,
 ) -> None:
     """Try every promise of `env` on the first `tasks` tasks; `policy` is an expert that should solve them all.
+
+    `as_json` prints one object, promise -> verdict and faults, in place of a table.
 
     Raises:
         UserError: there is no task.
@@ -29,7 +39,7 @@ def env_check(
     if not chosen:
         raise UserError("nothing to check with: the task set is empty")
     setting = Setting(env, chosen, policy, rollout, seed)
-    rows, broken = [], 0
+    told: dict[str, tuple[str, list[str]]] = {}
     for promise, faults in PROMISES.items():
         try:
             found = list(islice(faults(setting), 100))
@@ -38,11 +48,20 @@ def env_check(
         except Exception as error:
             found = [f"raised {type(error).__name__}: {error}"]
         unasked = promise.startswith("the expert") and policy is None
-        rows.append((promise, "not asked: no expert" if unasked else "broken" if found else "kept"))
-        rows += [("", fault) for fault in found[:TOLD]]
-        if len(found) > TOLD:
-            rows.append(("", f"and {len(found) - TOLD} more"))
-        broken += bool(found)
-    print_table(("promise", f"on {len(chosen)} tasks"), rows)
-    if broken:
+        told[promise] = ("not asked: no expert" if unasked else "broken" if found else "kept"), found
+    if as_json:
+        print(
+            json.dumps({promise: {"verdict": verdict, "faults": found} for promise, (verdict, found) in told.items()})
+        )
+    else:
+        print_table(("promise", f"on {len(chosen)} tasks"), list(_rows(told)))
+    if broken := sum(bool(found) for _, found in told.values()):
         sys.exit(f"agenttrain: {broken} of {len(PROMISES)} promises are broken")
+
+
+def _rows(told: Mapping[str, tuple[str, list[str]]]) -> Iterator[tuple[str, str]]:
+    for promise, (verdict, faults) in told.items():
+        yield promise, verdict
+        yield from (("", fault) for fault in faults[:TOLD])
+        if len(faults) > TOLD:
+            yield "", f"and {len(faults) - TOLD} more"

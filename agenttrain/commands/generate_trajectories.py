@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,8 @@ def generate_trajectories(
     resume: bool = False,
     threads: Count | None = None,
 ) -> None:
-    """Play `attempts` episodes of every task; leave `trajectories.jsonl`, a line as each ends, and `report.md`.
+    """Play `attempts` episodes of every task; leave `trajectories.jsonl`, a line as each ends, and its figures in
+    `report.md` and `figures.json`.
 
     Resuming plays what is owed: episodes that the file lacks, or that failed through no fault of the agent.
 
@@ -72,7 +74,7 @@ def _tell(ended: list[Trajectory], env: Environment, policy: Policy, attempts: i
     evaluation = report.evaluate(
         ended,
         policy=policy.describe(),
-        env=type(env).__name__.lower(),
+        env=loop.name_of(env),
         tasks=len({episode.task.id for episode in ended}),
         attempts=attempts,
     )
@@ -84,6 +86,7 @@ def _tell(ended: list[Trajectory], env: Environment, policy: Policy, attempts: i
     text = f"# Trajectories\n\n{about}\n\n| figure | value |\n| --- | --- |\n{table}"
     text += f"\n{excluded}\n\n{failures}" if excluded else ""
     path.with_name("report.md").write_text(text, encoding="utf-8")
+    path.with_name("figures.json").write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")
     print(about)
     report.print_table(("figure", "value"), rows)
     for line in (excluded, f"trajectories: {path}   report: {path.with_name('report.md')}"):

@@ -34,6 +34,7 @@ def inspect(
     n: int = 3,
     overrides: Sequence[str] = (),
     config_dir: Path | None = None,
+    as_json: bool = False,
 ) -> int:
     """Show the first `n` records of a data file, trajectory file or run folder, and check the masks of all.
 
@@ -42,6 +43,7 @@ def inspect(
         model: whose tokens: `tiny`, a folder or a name on the hub; None for the run's own model, or else `tiny`.
         overrides: further overrides of `sft`, such as `algo.max_length=512`.
         config_dir: a folder with options and recipes of one's own.
+        as_json: print one object with the counts, or the fault, in place of the records.
 
     Returns:
         1 if training on this would stop with a fault, else 0.
@@ -59,7 +61,7 @@ def inspect(
     examples = list(source)
     chat = _chat(model or (str(path / "model") if (path / "model").is_dir() else "tiny"))
     trajectories = dict(store.numbered(file)) if "data=trajectories" in chosen and not settings else {}
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False, quiet=as_json)
     _legend(console)
     for example in examples[:n]:
         number = example.source.rpartition(":")[2]
@@ -69,13 +71,19 @@ def inspect(
         _, account = label_all(examples, chat, algo.max_length, algo.overlong)
     except UserError as fault:
         console.print(f"Fault: {fault}", style="bold red")
+        if as_json:
+            print(json.dumps({"fault": str(fault)}))
         return 1
     read = source.report
-    dropped = "".join(f", {count} dropped ({why})" for why, count in (read.dropped + account.dropped).most_common())
+    why_dropped = dict((read.dropped + account.dropped).most_common())
+    dropped = "".join(f", {count} dropped ({why})" for why, count in why_dropped.items())
     console.print(
         f"\nAll masks are right. {read.records} records: {account.kept} kept, {account.truncated} of them truncated"
         f"{dropped}; {account.tokens} tokens, {account.trained} with loss."
     )
+    if as_json:
+        counts = {name: getattr(account, name) for name in ("kept", "truncated", "tokens", "trained")}
+        print(json.dumps({"fault": None, "records": read.records, **counts, "dropped": why_dropped}))
     return 0
 
 

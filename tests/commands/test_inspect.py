@@ -129,3 +129,13 @@ def test_a_file_that_cannot_be_read_is_told_in_a_line(fireact, words, said):
     assert code == 2
     assert said in text
     assert "Traceback" not in text
+
+
+def test_counts_and_faults_are_told_to_programs_too(fireact):
+    code, text = inspect(fireact, "--data", "fireact", "data.calls=text", "--json")
+    told = json.loads(text)
+    assert code == 0
+    assert (told["fault"], told["records"], told["kept"], told["dropped"]) == (None, 2, 1, {"failed": 1})
+    assert 0 < told["trained"] < told["tokens"]
+    code, text = inspect(fireact, "--data", "fireact", "data.calls=text", "algo.max_length=4", "--json")
+    assert (code, list(json.loads(text))) == (1, ["fault"])
