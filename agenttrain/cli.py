@@ -99,7 +99,9 @@ def inspect(
     model: Annotated[str | None, typer.Option(help="Whose tokens: tiny, a folder, or a name on the hub.")] = None,
     n: Annotated[int, typer.Option("-n", help="Records to show; the masks of all are checked.")] = 3,
     config_dir: ConfigDir = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the counts, or the fault, as one JSON object.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the counts, or the fault, as one JSON object.")
+    ] = False,
 ) -> None:
     """Show what sft would train, token by token, and check every mask."""
     with plain_faults():

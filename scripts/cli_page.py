@@ -17,6 +17,7 @@ COMMANDS = (
     "eval",
     "compare",
     "report",
+    "view",
     "inspect",
     "credit-check",
     "env check",

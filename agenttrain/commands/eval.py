@@ -11,6 +11,7 @@ from typing import Any
 
 from agenttrain import play, store
 from agenttrain import rollout as loop
+from agenttrain.commands.report import leave
 from agenttrain.errors import UserError
 from agenttrain.eval import report
 from agenttrain.eval.metrics import judged
@@ -119,3 +120,4 @@ def tell(evaluation: report.Evaluation, trajectories: Sequence[Trajectory], out:
     for line in (report.excluded(evaluation), f"report: {out / 'report.md'}   figures: {out / 'eval.json'}"):
         if line:
             print(line)
+    leave(out)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agenttrain import play
 from agenttrain import rollout as loop
+from agenttrain.commands.report import leave
 from agenttrain.errors import UserError
 from agenttrain.eval import metrics, report
 from agenttrain.model.loaded import Model, ModelPolicy
@@ -92,6 +93,7 @@ def _tell(ended: list[Trajectory], env: Environment, policy: Policy, attempts: i
     for line in (excluded, f"trajectories: {path}   report: {path.with_name('report.md')}"):
         if line:
             print(line)
+    leave(path.parent)
 
 
 def _by_method(ended: list[Trajectory]) -> list[tuple[str, str]]:

@@ -10,8 +10,13 @@ from agenttrain.report import page
 from agenttrain.report import run as runs
 from agenttrain.report.run import Run
 
+MOST = 2000
+"""Episodes of a run that a page holds unless told otherwise."""
+CHEAP = 100_000_000
+"""Bytes of trajectories that are read and packed in a few seconds."""
 
-def report(places: list[str], out: Path | None = None, most: int = 2000, tokenizer: Path | None = None) -> None:
+
+def report(places: list[str], out: Path | None = None, most: int = MOST, tokenizer: Path | None = None) -> None:
     """Write the file and say where it is.
 
     Args:
@@ -31,6 +36,16 @@ def report(places: list[str], out: Path | None = None, most: int = 2000, tokeniz
     for run in read:
         if not run.words.known and run.kept.seen:
             print(f"No tokenizer.json was found for {run.label}: tokens stand as numbers. Name it with --tokenizer.")
+
+
+def leave(out: Path) -> None:
+    """What a command does at its end: write `<out>/report.html` where that is cheap, and say where it is, or how to."""
+    played = sum(file.stat().st_size for file in out.glob("trajectories*.jsonl"))
+    if played > CHEAP:
+        print(f"page     agenttrain report {out}")
+        return
+    write([runs.read(out, out.name, MOST)], out / "report.html")
+    print(f"page     {out / 'report.html'}")
 
 
 def open_runs(places: list[str], most: int, tokenizer: Path | None = None) -> list[Run]:

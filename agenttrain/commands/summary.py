@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from agenttrain.commands.report import leave
 from agenttrain.model.card import write_card
 
 
 def summarize(
     out: Path, base: str, method: str, facts: Mapping[str, str], notes: Sequence[str] = (), details: str = ""
 ) -> None:
-    """Write `<out>/report.md` and `<out>/model/README.md`, print the same facts, and where to look further.
+    """Write `report.md`, `report.html` and `model/README.md` into `out`, print the same facts, and where to look further.
 
     `method` is a phrase such as `supervised fine-tuning on recorded turns`; `details` is Markdown for the report alone.
     """
@@ -31,5 +32,6 @@ def summarize(
     for note in notes:
         console.print(note)
     console.print(table)
+    leave(out)
     for name, path in {"report": "report.md", "figures": "metrics.jsonl", "model": "model"}.items():
         console.print(f"{name:<8} {out / path}", soft_wrap=True)  # whole, to be copied

@@ -49,6 +49,8 @@ SKIPPED = ("step", "time", "epoch", "total_flos", "*runtime", "*_per_second", "n
 def charts(runs: Sequence[Sequence[Row]]) -> list[dict[str, Any]]:
     """For each chart that has something to show: title, unit, whether it is a main one, and its lines, a line being
     the name of a figure, the number of its run, and `[step, value]` points."""
+    if all(len(rows) < 2 for rows in runs):
+        return []  # one row, as an evaluation leaves it, has no course
     names = list(dict.fromkeys(name for rows in runs for row in rows for name in row))
     names = [name for name in names if not any(fnmatch(name, pattern) for pattern in SKIPPED)]
     known = [(chart, [n for p in chart.figures for n in names if fnmatch(n, p)]) for chart in CHARTS]

@@ -87,7 +87,8 @@ def read(place: Path, label: str, most: int, tokenizer: Path | None = None) -> R
     if tokenizer and not words.known:
         raise UserError(f"No tokenizer.json at {tokenizer}. Name the folder of a model that agenttrain wrote.")
     ordered = [rows[step] for step in sorted(rows)]
-    return Run(label, folder, config, ordered, kept, words, _evaluation(folder / "eval.json"))
+    found = next((file for name in ("eval.json", "figures.json") if (file := folder / name).is_file()), None)
+    return Run(label, folder, config, ordered, kept, words, _evaluation(found) if found else [])
 
 
 class StepSums:
@@ -146,11 +147,9 @@ def _config(file: Path) -> dict[str, Any]:
 
 
 def _evaluation(file: Path) -> list[tuple[str, str]]:
-    """The table of `agenttrain eval`; of another version's file, a line that says so."""
-    if not file.is_file():
-        return []
+    """The table of `eval` or `generate-trajectories`; of another version's file, a line that says so."""
     try:
         rows = evaluation_report.rows(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError):
-        return [("eval.json", "not shown: another version of agenttrain wrote it")]
+        return [(file.name, "not shown: another version of agenttrain wrote it")]
     return [(visible(name), visible(value)) for name, value in rows]

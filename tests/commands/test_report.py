@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agenttrain import cli, store
+from agenttrain.commands import report as command
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
 
 
@@ -60,3 +61,13 @@ def test_faults_are_told_in_a_line(folder, tmp_path):
     ):
         code, told = report(*words)
         assert (code, said in told) == (2, True), told
+
+
+def test_a_command_leaves_a_page_and_of_a_large_run_says_how(folder, capsys, monkeypatch):
+    command.leave(folder)
+    assert (folder / "report.html").is_file()
+    (folder / "report.html").unlink()
+    monkeypatch.setattr(command, "CHEAP", 100)
+    command.leave(folder)
+    assert not (folder / "report.html").exists()
+    assert f"agenttrain report {folder}" in capsys.readouterr().out

@@ -8,6 +8,7 @@ import pytest
 
 from agenttrain import store
 from agenttrain.pages.chromium import NAMES
+from agenttrain.report import live, run
 
 pytestmark = [
     pytest.mark.slow,
@@ -151,3 +152,20 @@ def test_of_thousands_of_episodes_only_the_rows_in_view_are_drawn(opened, folder
     page.keyboard.press("End")
     page.wait_for_selector(".episode:has-text('many1499')")
     assert not opened.faults
+
+
+def test_a_served_page_follows_the_run(browser, folder, episode, monkeypatch):
+    monkeypatch.setattr(live, "PATIENCE", 0)
+    followed = live.Live(lambda: [run.read(folder, "mine", 100)])
+    with live.Server(followed, 0) as server:
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(f"{server.address}#episodes/0/1/0/apart")
+        page.wait_for_selector(".browser > p:has-text('12 episodes')")
+        page.locator("summary").first.click()
+        store.append(folder / "trajectories.jsonl", episode("newest", 0, step=3))
+        page.wait_for_selector(".browser > p:has-text('13 episodes')")
+        assert page.locator(".episode details").first.get_attribute("open") is None  # nobody is disturbed in reading
+        page.get_by_label("Task", exact=True).fill("newest")
+        page.locator(".row").click()
+        page.wait_for_selector(".episode:has-text('newest') .turn")

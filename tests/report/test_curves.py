@@ -28,5 +28,6 @@ def test_two_runs_share_every_chart_and_keep_their_own_steps():
     assert [line["run"] for line in found["KL to the reference"]["lines"]] == [1]
 
 
-def test_a_run_without_figures_has_no_chart():
+def test_a_run_without_a_course_has_no_chart():
     assert charts([[]]) == []
+    assert charts([[{"step": 200, "success": 0.5}], []]) == []

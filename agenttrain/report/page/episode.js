@@ -18,17 +18,27 @@ class EpisodeView {
     const wanted = [episode, beside].filter(Boolean);
     const known = await Promise.all(wanted.map(details));
     if (this.episode !== episode || this.beside !== beside) return; // somebody went on meanwhile
+    const keys = wanted.map((one) => one.key).join(" ");
     this.drawn = wanted.map((one, place) => [one, known[place]]);
-    this.draw();
+    if (keys === this.keys) this.drawSettings(); // a run that goes on leaves the reader in peace
+    else {
+      this.draw();
+      this.element.scrollTo({ top: 0, behavior: "instant" });
+    }
+    this.keys = keys;
   }
 
-  draw() {
+  drawSettings() {
     const again = (name) => (value) => { this[name] = value; this.draw(); };
     this.settings.replaceChildren(
       choice("Show", [["messages", "messages"], ["tokens", "tokens"]], this.mode, again("mode")),
       ...(this.mode === "tokens" ? [choice("Colour", COLOURS, this.colour, again("colour"))] : []),
       this.besideChoice(),
     );
+  }
+
+  draw() {
+    this.drawSettings();
     const scale = scaleOf(this.drawn.flatMap(([, known]) => known.turns), this.colour);
     this.key.replaceChildren(...(this.mode === "tokens" ? [legend(this.colour, scale)] : []));
     this.panes.replaceChildren(...this.drawn.map(([episode, known]) => this.pane(episode, known, scale)));
