@@ -12,7 +12,7 @@ from agenttrain.model.card import write_card
 def summarize(
     out: Path, base: str, method: str, facts: Mapping[str, str], notes: Sequence[str] = (), details: str = ""
 ) -> None:
-    """Write `report.md`, `report.html` and `model/README.md` into `out`, print the same facts, and where to look further.
+    """Write `report.md`, `report.html` and `model/README.md` into `out`, print the facts, and where to look.
 
     `method` is a phrase such as `supervised fine-tuning on recorded turns`; `details` is Markdown for the report alone.
     """

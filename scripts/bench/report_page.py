@@ -2,8 +2,9 @@
 
     python scripts/bench/report_page.py [--episodes 1000] [--turns 10 50] [--repeat 5]
 
-Needs Chromium and Playwright (docs/web.md). Episodes are invented: each turn has 120 tokens shown and 40 sampled ones, and
-an observation of 120 words. Times are medians over fresh browsers, with the lowest and highest; the file is in the page cache.
+Needs Chromium and Playwright (docs/web.md). Episodes are invented: each turn has 120 tokens shown and 40 sampled,
+and an observation of 120 words. Times are medians over fresh browsers, with the lowest and highest; the file is in the
+page cache.
 """
 
 import argparse

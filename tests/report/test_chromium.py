@@ -102,13 +102,18 @@ def test_planted_markup_and_scripts_stay_text(opened, folder, episode):
     assert all(url.partition("#")[0] == opened.own for url in opened.requests)
 
 
-def test_the_same_task_of_two_runs_stands_side_by_side(opened, folder, tmp_path):
+def test_the_same_task_of_two_runs_stands_side_by_side(opened, folder, tmp_path, episode):
     other = tmp_path / "other"
     shutil.copytree(folder, other)
+    for place, reward in ((folder, 0.0), (other, 1.0)):
+        store.append(place / "trajectories.jsonl", episode("more", 0, (0.0, reward), step=3))
     page = opened(folder, other, place="#episodes")
     page.wait_for_selector(".turn")
     page.get_by_label("Beside it", exact=True).select_option(index=1)
     page.wait_for_selector(".panes.two")
+    page.get_by_label("Outcome", exact=True).select_option("differs between runs")
+    assert {text.split()[1] for text in page.locator(".row").all_inner_texts()} == {"more"}
+    page.get_by_label("Outcome", exact=True).select_option("all")
     panes = page.locator(".episode")
     assert panes.count() == 2
     assert [panes.nth(n).locator(".about").inner_text().split(" ")[0] for n in (0, 1)] == ["run", "other"]
@@ -162,7 +167,7 @@ def test_a_served_page_follows_the_run(browser, folder, episode, monkeypatch):
         page.set_default_timeout(60_000)
         page.goto(f"{server.address}#episodes/0/1/0/apart")
         page.wait_for_selector(".browser > p:has-text('12 episodes')")
-        page.locator("summary").first.click()
+        page.locator(".episode summary").first.click()
         store.append(folder / "trajectories.jsonl", episode("newest", 0, step=3))
         page.wait_for_selector(".browser > p:has-text('13 episodes')")
         assert page.locator(".episode details").first.get_attribute("open") is None  # nobody is disturbed in reading

@@ -39,7 +39,9 @@ class EpisodeView {
 
   draw() {
     this.drawSettings();
-    const scale = scaleOf(this.drawn.flatMap(([, known]) => known.turns), this.colour);
+    const turns = this.drawn.flatMap(([, known]) => known.turns);
+    const scale = scaleOf(turns, this.colour);
+    this.largest = turns.reduce((most, turn) => Math.max(most, Math.abs(turn.advantage ?? 0)), 0);
     this.key.replaceChildren(...(this.mode === "tokens" ? [legend(this.colour, scale)] : []));
     this.panes.replaceChildren(...this.drawn.map(([episode, known]) => this.pane(episode, known, scale)));
     this.panes.classList.toggle("two", this.drawn.length > 1);
@@ -59,7 +61,7 @@ class EpisodeView {
       make("p", { class: "about" }, about(episode, labels)),
       episode.why ? make("p", { class: "why" }, episode.why) : null,
       make("p", { class: "quiet" }, facts(episode, known)),
-      strip(known.turns, episode),
+      strip(known.turns, episode, this.largest),
       make("details", { open: this.mode === "messages" && known.opening.length > 0 }, make("summary", {}, "What it was told"), known.opening.map(message)),
       known.tools.length ? make("details", {}, make("summary", {}, count(known.tools.length, "tool")), known.tools.map(tool)) : null,
       known.answer === null ? null
@@ -121,9 +123,8 @@ function tool([name, description, parameters]) {
     make("pre", { class: "call" }, parameters));
 }
 
-/** One small button per turn, coloured by its advantage, that leads to the turn. */
-function strip(turns, episode) {
-  const largest = turns.reduce((most, turn) => Math.max(most, Math.abs(turn.advantage ?? 0)), 0);
+/** One small button per turn that leads to it, coloured by its advantage beside the largest one shown. */
+function strip(turns, episode, largest) {
   return make("nav", { class: "strip", "aria-label": "Turns" }, turns.map((turn, place) => {
     const scores = Object.entries(turn.scores).map(([name, score]) => `${name} ${figure(score)}`);
     const title = [`turn ${place + 1}`, ...scores, `advantage ${signed(turn.advantage)}`].join(", ");

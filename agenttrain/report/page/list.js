@@ -1,5 +1,6 @@
 // Episodes of the index -> a list that draws only the rows in view, with filters; one of it is chosen.
 
+const CHANGED = "differs between runs";
 const ROW = 46; // pixels, as in the style
 
 class EpisodeList {
@@ -24,6 +25,7 @@ class EpisodeList {
   show(index) {
     this.labels = index.runs.map((run) => run.label);
     this.all = index.runs.flatMap((run) => run.episodes);
+    this.changed = changedTasks(index.runs);
     this.drawControls();
     this.filter();
   }
@@ -33,6 +35,7 @@ class EpisodeList {
     const any = (values, texts = values) => [["", "all"], ...values.map((value, place) => [String(value), String(texts[place])])];
     const steps = [...new Set(this.all.map((episode) => episode.step).filter((step) => step !== null))].sort((a, b) => a - b);
     const outcomes = ["success", "failure", "left out", "without signal", "truncated", "invalid calls", "tool errors"];
+    if (this.labels.length > 1) outcomes.push(CHANGED);
     const orders = ["played", "return", "turns", "task"].map((name) => [name, name]);
     const search = make("input", { type: "search", "aria-label": "Task", placeholder: "part of its id", value: this.filters.text, oninput: () => set("text")(search.value) });
     this.controls.replaceChildren(...[
@@ -50,7 +53,7 @@ class EpisodeList {
       (!text || episode.task.toLowerCase().includes(text.toLowerCase()))
       && (!run || episode.run === Number(run))
       && (!step || episode.step === Number(step))
-      && (!outcome || matches(episode, outcome)));
+      && (!outcome || (outcome === CHANGED ? this.changed.has(episode.task) : matches(episode, outcome))));
     if (this.order === "task") this.shown.sort((a, b) => a.task.localeCompare(b.task, "en", { numeric: true }));
     else if (this.order !== "played") this.shown.sort((a, b) => (b[this.order] ?? -Infinity) - (a[this.order] ?? -Infinity));
     this.counted.textContent = `${count(this.shown.length, "episode")} of ${this.all.length.toLocaleString("en")}`;
@@ -103,6 +106,24 @@ class EpisodeList {
     const place = this.shown.findIndex((one) => one.key === this.current?.key);
     this.chosen(this.shown[Math.max(0, Math.min(all - 1, place < 0 ? 0 : place + move))]);
   }
+}
+
+/** Tasks at which one run succeeded more often than the other. */
+function changedTasks(runs) {
+  const rates = runs.map(({ episodes }) => {
+    const counts = new Map();
+    for (const { task, outcome } of episodes) {
+      const [won, played] = counts.get(task) ?? [0, 0];
+      if (outcome !== "left out") counts.set(task, [won + (outcome === "success"), played + 1]);
+    }
+    return counts;
+  });
+  if (rates.length < 2) return new Set();
+  const shared = [...rates[0].keys()].filter((task) => rates[1].has(task));
+  return new Set(shared.filter((task) => {
+    const [[won, played], [wonThere, playedThere]] = [rates[0].get(task), rates[1].get(task)];
+    return won * playedThere !== wonThere * played;
+  }));
 }
 
 function matches(episode, wanted) {

@@ -10,8 +10,8 @@ function legend(colour, scale) {
     return span;
   };
   if (colour === "mask") {
-    return make("p", { class: "key" }, sample("trained", 60, "sampled and trained"), sample("dropped", 60, "sampled, no loss"),
-      make("span", { class: "shown" }, "only shown to the model"));
+    return make("p", { class: "key" }, sample("trained", 60, "sampled: carries the loss"), sample("dropped", 60, "sampled in a dropped episode: no loss"),
+      make("span", { class: "shown" }, "only shown to the model: no loss"));
   }
   if (!scale) return make("p", { class: "key" }, `These episodes have no ${colour} on record.`);
   if (colour === "advantage") {
