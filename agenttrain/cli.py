@@ -31,6 +31,7 @@ EXAMPLES = {
     "sft": ["data.path=runs/generate-trajectories/trajectories.jsonl", "model.lora.r=8 seed=1,2,3 --multirun"],
     "rl": ["model.path=runs/sft/model", "model.path=runs/sft/model credit=gigpo out=runs/gigpo"],
     "eval": ["model.path=runs/rl/model", "model.path=runs/rl/model attempts=4"],
+    "rescore": ["path=runs/rl reward=[rlvf,safety]", "path=runs/eval/trajectories.jsonl reward=strict"],
     "credit-check": ["credit=[mt_grpo,turn] process=stop_per_turn", "credit=gigpo credit.gigpo.gamma=1"],
 }
 
@@ -88,6 +89,11 @@ _configured(
     "credit-check",
     "Measure strategies of credit.",
     "Measure strategies of credit: bias and noise of the gradient that each gives, where the exact one is known.",
+)
+_configured(
+    "rescore",
+    "Score stored trajectories again.",
+    "Score stored trajectories by any reward, without playing them again, and tell what that changes.",
 )
 
 
@@ -158,6 +164,20 @@ def view(
         view(runs, port, once, episode, most, tokenizer)
 
 
+@app.command(short_help="Write a run's episodes for others' tools.")
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's folder or a trajectory file.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The file; episodes.eval beside the trajectories if not given.")
+    ] = None,
+) -> None:
+    """Write a run's episodes as a log of Inspect, for `inspect view`; needs pip install 'agenttrain[inspect]'."""
+    with plain_faults():
+        from agenttrain.commands.export import export
+
+        export(run, out)
+
+
 @app.command(short_help="Say what is wrong with this machine, or with a run.")
 def doctor(
     runs: Annotated[list[Path] | None, typer.Argument(help="Out folders of runs; none: this machine.")] = None,
@@ -189,18 +209,10 @@ def env_check(
     The expert is policy=NAME_expert, if there is one, or another policy=. The exit code is 1 if a promise is broken.
     """
     with plain_faults():
-        from agenttrain.config import options
         from agenttrain.config.compose import compose
-        from agenttrain.config.overrides import innermost, parse
 
-        chosen = [f"env={name}", *(overrides or [])]
-        where = options.folders(config_dir)
-        inner = innermost("env", parse(chosen), where)
-        expert = options.option_file("policy", f"{inner}_expert", where) or any(o.startswith("policy=") for o in chosen)
-        if not expert and options.option_file("env", name, where):
-            chosen.append("~policy")
-        chosen += ["as_json=true"] if as_json else []
-        compose("env-check", chosen, config_dir).call()()
+        chosen = _without_expert(name, [f"env={name}", *(overrides or [])], config_dir)
+        compose("env-check", chosen + ["as_json=true"] * as_json, config_dir).call()()
 
 
 @env_app.command("serve", short_help="Serve an environment to others.")
@@ -217,6 +229,48 @@ def env_serve(
         from agenttrain.config.compose import compose
 
         compose("env-serve", [f"env={name}", *(overrides or [])], config_dir).call()()
+
+
+reward_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(reward_app, name="reward", help="Audit a reward.", short_help="Audit a reward.")
+
+
+@reward_app.callback()
+def _reward() -> None:
+    """Audit a reward."""
+
+
+@reward_app.command("audit", short_help="What a reward pays for nothing.")
+def reward_audit(
+    name: Annotated[str, typer.Argument(help="Options of the group reward: rlvf or rlvf,format.", show_default=False)],
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Play policies that achieve nothing, and an expert: those must score at the floor, the expert at the top.
+
+    The environment is env=craft or another, the expert its policy=NAME_expert, if there is one. The exit code is 1 if
+    the reward pays for nothing, fails, or scores an episode differently the second time.
+    """
+    with plain_faults():
+        from agenttrain.config.compose import compose
+
+        env = next((word.partition("=")[2] for word in overrides or () if word.startswith("env=")), "craft")
+        chosen = _without_expert(env, [f"env={env}", f"reward=[{name.strip('[]')}]", *(overrides or [])], config_dir)
+        compose("reward-audit", chosen + ["as_json=true"] * as_json, config_dir).call()()
+
+
+def _without_expert(env: str, chosen: list[str], config_dir: Path | None) -> list[str]:
+    """The overrides, and where the environment has no expert and none is named, one more that leaves it out."""
+    from agenttrain.config import options
+    from agenttrain.config.overrides import innermost, parse
+
+    where = options.folders(config_dir)
+    inner = innermost("env", parse(chosen), where)
+    named = any(word.startswith("policy=") for word in chosen)
+    if named or options.option_file("policy", f"{inner}_expert", where) or not options.option_file("env", env, where):
+        return chosen
+    return [*chosen, "~policy"]
 
 
 def run(

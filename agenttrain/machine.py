@@ -133,6 +133,7 @@ def extras() -> Iterator[Check]:
         ("bitsandbytes", "qlora", "model.quantize"),
         ("gymnasium", "gymnasium", "env=gymnasium"),
         ("uvicorn", "serve", "agenttrain env serve"),
+        ("inspect_ai", "inspect", "agenttrain export"),
         ("tensorboard", "tensorboard", "report_to=[tensorboard]"),
     ):
         if find_spec(module) is None:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from agenttrain.eval import metrics
-from agenttrain.eval.statistics import Results, pass_at, pass_hat, success_rate
+from agenttrain.eval.statistics import Results, pass_at, pass_hat, standard_error, success_rate
 from agenttrain.terminal import visible
 from agenttrain.types import FAILED_BY_US, Message, Trajectory
 
@@ -44,6 +44,7 @@ def evaluate(trajectories: Sequence[Trajectory], parts: Mapping[str, str] | None
         "schema": SCHEMA,
         **about,
         "success": asdict(success_rate(results)),
+        "standard_error": standard_error(results),
         "success_in": {name: asdict(success_rate(own)) for name, own in _split(results, parts or {}).items()},
         **chances,
         "episodes": {"played": len(trajectories), "judged": judged, "tasks_judged": len(results)},

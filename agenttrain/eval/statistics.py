@@ -81,6 +81,16 @@ def mean_rate(rates: Sequence[float], episodes: int) -> Rate:
     return Rate(p, max(0.0, (centre - half) / shrink), min(1.0, (centre + half) / shrink))
 
 
+def standard_error(results: Results) -> float:
+    """Of the mean over n tasks of their success rates p_i: sqrt(var(p_i) / n), 0 for a single task.
+
+    Where each task has as many attempts it is the standard error clustered by task (arXiv 2411.00640) with the factor
+    n / (n - 1) for few clusters, as Inspect has it.
+    """
+    rates = [fmean(attempts) for attempts in results.values()]
+    return stdev(rates) / math.sqrt(len(rates)) if len(rates) > 1 else 0.0
+
+
 def pass_at(k: int, results: Results) -> Rate | None:
     """pass@k, at least one of k attempts succeeds: mean over tasks of 1 - C(n-c, k) / C(n, k), unbiased (2107.03374).
 
