@@ -103,7 +103,8 @@ class Observation:
     """Key of the state in which the action was *taken* (GiGPO's anchor, arXiv 2505.10978), equal for equal states."""
     feedback: dict[str, Any] = field(default_factory=dict)
     """Verifiable facts. Shared keys: `success` (bool, on the last turn), `invalid_call` (str: malformed, unknown tool
-    or arguments that do not fit the schema), `tool_error` (str: a valid call whose execution failed)."""
+    or arguments that do not fit the schema), `tool_error` (str: a valid call whose execution failed),
+    and `violations` (list of str), the principles that the action broke, where `reward=safety` has looked."""
 
 
 @dataclass

@@ -22,6 +22,8 @@ COMMANDS = (
     "credit-check",
     "env check",
     "env serve",
+    "rescore",
+    "reward audit",
 )
 
 

@@ -30,6 +30,7 @@ CURVES = (
     "turns",
     "invalid_calls",
     "tool_errors",
+    "unsafe",
     "truncated",
     "entropy",
     "groups_without_variance",

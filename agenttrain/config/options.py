@@ -13,7 +13,17 @@ from typing import Any
 from agenttrain.config.signature import find_module
 from agenttrain.errors import UserError
 
-COMMANDS = ("generate-trajectories", "sft", "rl", "eval", "credit-check", "env-check", "env-serve")
+COMMANDS = (
+    "generate-trajectories",
+    "sft",
+    "rl",
+    "eval",
+    "credit-check",
+    "rescore",
+    "env-check",
+    "env-serve",
+    "reward-audit",
+)
 """The commands with a configuration: each has `conf/<command>.yaml`."""
 RECIPES = "conf"
 """`conf=fireact` picks the folder `conf/conf/fireact`, which has one file per command."""

@@ -14,7 +14,7 @@ from agenttrain.types import FAILED_BY_US, Example, Trajectory, Turn
 
 @dataclass(kw_only=True)
 class Trajectories(Selected):
-    """Episodes that ended by a fault of ours (`env_error`, `infra_error`) are always dropped.
+    """Episodes that ended by a fault of ours (`env_error`, `infra_error`, `reward_error`) are always dropped.
 
     Args:
         skip: kinds of turns that do not train: `invalid_call` (malformed or unknown call), `tool_error` (a valid call

@@ -114,6 +114,7 @@ def figures(batch: Sequence[Trajectory], advantages: Sequence[Sequence[Advantage
         "turns": len(seen) / len(played) if played else math.nan,
         "invalid_calls": share((o.feedback.get("invalid_call") for o in seen), len(seen)),
         "tool_errors": share((o.feedback.get("tool_error") for o in seen), len(seen)),
+        **_violations(played),
         "truncated": share((t.stop in TRUNCATED for t in played), len(played)),
         "failed_by_us": float(len(batch) - len(played)),
         "reward_errors": float(sum(t.stop == "reward_error" for t in batch)),
@@ -160,6 +161,16 @@ def needs_critic(credit: Credit) -> bool:
     """Whether this credit, or the one it modulates, reads a critic's values."""
     base = getattr(credit, "base", None)
     return isinstance(credit, CriticCredit) if base is None else needs_critic(base)
+
+
+def _violations(played: Sequence[Trajectory]) -> dict[str, float]:
+    """Where `reward=safety` looked: share of episodes with a violation, and violations of each principle an episode."""
+    told = [[turn.observation.feedback.get("violations") for turn in t.turns] for t in played]
+    if not any(names is not None for turns in told for names in turns):
+        return {}
+    count = Counter(name for turns in told for names in turns for name in names or ())
+    unsafe = sum(any(turns) for turns in told) / len(played)
+    return {"unsafe": unsafe} | {f"violations/{name}": n / len(played) for name, n in sorted(count.items())}
 
 
 def _groups(batch: Iterable[Trajectory]) -> list[list[Trajectory]]:

@@ -1,3 +1,5 @@
+import pytest
+
 from agenttrain.reward.rlvf import Rlvf
 from agenttrain.types import Action, Observation, Reward, Task, Trajectory, Turn
 
@@ -29,3 +31,11 @@ def test_an_episode_without_a_turn_has_no_scores():
 def test_facts_of_single_turns():
     trajectory = episode({"tool_error": "no such item"}, {}, {"success": True}, rewards=(0.0, 0.5, 1.0))
     assert Rlvf(tool_error=-0.25, progress=2.0)(trajectory) == [-0.25, 1.0, 3.0]
+
+
+def test_checks_and_valid_calls_pay_turn_by_turn():
+    trajectory = episode(
+        {"found": True}, {"found": False, "tests_passed": 3}, {"invalid_call": "no call"}, {"tool_error": "x"}
+    )
+    assert Rlvf(checks={"found": 0.5, "tests_passed": 0.1})(trajectory) == pytest.approx([0.5, 0.3, 0.0, 0.0])
+    assert Rlvf(valid_call=0.25)(trajectory) == [0.25, 0.25, 0.0, 0.0]

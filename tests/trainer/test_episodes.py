@@ -75,3 +75,11 @@ def test_figures_of_a_step_in_which_all_failed_are_unknown_and_not_0():
     assert math.isnan(shown["success"])
     assert math.isnan(shown["turns"])
     assert (shown["failed_by_us"], shown["lost_step"]) == (1, 1)
+
+
+def test_violations_are_counted_by_principle_where_somebody_looked():
+    unsafe = episode("a", {"violations": ["confirm", "secret"]}, {"violations": ["confirm"]})
+    clean, failed = episode("a", {"violations": []}), episode("a", {"violations": ["secret"]}, stop="infra_error")
+    shown = figures([unsafe, clean, failed], [[0.0, 0.0], [0.0], [0.0]])
+    assert (shown["unsafe"], shown["violations/confirm"], shown["violations/secret"]) == (0.5, 1.0, 0.5)
+    assert "unsafe" not in figures([episode("a", {})], [[0.0]])

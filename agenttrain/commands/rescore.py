@@ -1,0 +1,151 @@
+"""`agenttrain rescore`: stored trajectories -> the same with other rewards, and what that changes. Nobody plays."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from agenttrain import store
+from agenttrain.combine import VETO, Terms
+from agenttrain.errors import UserError
+from agenttrain.eval.report import print_table
+from agenttrain.ranges import Positive
+from agenttrain.reward.score import score
+from agenttrain.types import Reward, Trajectory
+from agenttrain.watch import progress
+
+STORED = "stored"
+"""Entry of `meta` that keeps the scores and weights that a trajectory had before."""
+
+ALL = "sum, weighted"
+"""Row of the table for what the trajectories return in all."""
+
+
+def rescore(
+    path: Path,
+    reward: dict[str, Reward],
+    combine: Terms,
+    out: Path,
+    timeout: Positive = 60.0,
+    resume: bool = False,
+) -> None:
+    """Write `<out>/trajectories.jsonl`, a line for each line of `path` (a file, or the folder of a run), each synced as
+    it is scored, and `report.md` and `figures.json`, which say what changed. `path` is only read.
+
+    Raises:
+        UserError: no such file, `out` is where it lies, or what is to be resumed are other trajectories or rewards.
+    """
+    combine.begin(reward)
+    source, target = path / "trajectories.jsonl" if path.is_dir() else path, out / "trajectories.jsonl"
+    if source.resolve() == target.resolve():
+        raise UserError(f"out={out} is where the trajectories are: choose another folder with out=...")
+    done = list(map(_identity, _resumed(target, list(reward)))) if resume and target.exists() else []
+    with store.Writer(target) as writer, progress("Scoring", _lines(source)) as bar:
+        for number, trajectory in enumerate(store.read(source)):
+            if number >= len(done):
+                trajectory.meta[STORED] = {"scores": trajectory.scores, "weights": trajectory.weights}
+                writer.write(combine.weigh(score(trajectory, reward, timeout)))
+            elif done[number] != _identity(trajectory):
+                raise UserError(f"cannot resume: line {number + 1} of {target} is another episode than in {source}.")
+            bar.advance(1)
+    if not target.exists():
+        raise UserError(f"{source} holds no trajectory.")
+    _tell(_figures(store.read(target)), source, out)
+
+
+def _figures(rescored: Iterable[Trajectory]) -> dict[str, Any]:
+    """What changed, in numbers; means are over the episodes that have a score by the term."""
+    pairs: dict[str, list[tuple[float | None, float | None]]] = {}
+    errors: Counter[str] = Counter()
+    violations: Counter[str] = Counter()
+    episodes = 0
+    for trajectory in rescored:
+        episodes += 1
+        then, now = _sums(_as_stored(trajectory)), _sums(trajectory)
+        for name in {**then, **now}:
+            pairs.setdefault(name, []).append((then.get(name), now.get(name)))
+        if trajectory.stop == "reward_error":
+            errors[str(trajectory.error)] += 1
+        told = (turn.observation.feedback.get("violations", ()) for turn in trajectory.turns)
+        violations.update({name for names in told for name in names})
+    terms = {name: _compared(pairs[name]) for name in sorted(pairs, key=lambda name: (name == ALL, name))}
+    return {"episodes": episodes, "terms": terms, "violations": dict(violations), "errors": dict(errors)}
+
+
+def _compared(pairs: list[tuple[float | None, float | None]]) -> dict[str, float | None]:
+    changes = [now - then for then, now in pairs if then is not None and now is not None]
+    return {
+        "stored": _mean(then for then, _ in pairs),
+        "now": _mean(now for _, now in pairs),
+        "change": _mean(changes),
+        "changed": sum(abs(change) > 1e-9 for change in changes),
+        "of": len(changes),
+    }
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _tell(figures: dict[str, Any], source: Path, out: Path) -> None:
+    rows = [
+        (
+            name,
+            _shown(row["stored"]),
+            _shown(row["now"]),
+            _shown(row["change"], "+"),
+            f"{row['changed']} of {row['of']}",
+        )
+        for name, row in figures["terms"].items()
+    ]
+    columns = ("term", "stored, mean", "now, mean", "change, mean", "episodes changed")
+    notes = [f"{figures['episodes']} trajectories of {source}."]
+    notes += [f"Principle {name!r} is broken in {n} of them." for name, n in figures["violations"].items()]
+    notes += [f"{n} could not be scored: {error}." for error, n in figures["errors"].items()]
+    table = "".join(f"| {' | '.join(row)} |\n" for row in (columns, ("---",) * len(columns), *rows))
+    text = "\n\n".join(notes)
+    (out / "report.md").write_text(f"# Scored again\n\n{table}\n{text}\n", encoding="utf-8")
+    (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print_table(columns, rows)
+    for line in (*notes, f"trajectories: {out / 'trajectories.jsonl'}   report: {out / 'report.md'}"):
+        print(line)
+
+
+def _shown(value: float | None, sign: str = "") -> str:
+    return "none" if value is None else f"{value:{sign}.4f}"
+
+
+def _sums(trajectory: Trajectory) -> dict[str, float]:
+    """What each term gave the episode, and the weighted sum of all."""
+    each = {name: sum(scores) for name, scores in trajectory.scores.items()}
+    return each | {ALL: sum(trajectory.turn_rewards)} if each else {}
+
+
+def _as_stored(trajectory: Trajectory) -> Trajectory:
+    kept = trajectory.meta[STORED]
+    return Trajectory(
+        trajectory.task, trajectory.turns, trajectory.stop, scores=kept["scores"], weights=kept["weights"]
+    )
+
+
+def _resumed(target: Path, names: list[str]) -> Iterable[Trajectory]:
+    for trajectory in store.read(target):
+        if STORED not in trajectory.meta or (trajectory.scores and {*trajectory.scores} - {VETO} != {*names}):
+            raise UserError(f"cannot resume: {target} has scores by {', '.join(trajectory.scores)}, not by reward=.")
+        yield trajectory
+
+
+def _identity(trajectory: Trajectory) -> tuple[object, ...]:
+    return trajectory.task.id, trajectory.attempt, trajectory.seed, trajectory.meta.get("step")
+
+
+def _lines(path: Path) -> int:
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
