@@ -34,6 +34,7 @@ ALLOWED = {
     "sandbox": WORDS,
     # real parts that an environment stands on
     "pages": {*WORDS, "shop"},
+    "sql": WORDS,
     "tau": set(),
     "backend": {*WORDS, "services", "tau", "terminal"},
     "watch": set(),
@@ -68,6 +69,7 @@ ALLOWED = {
         "services",
         "sandbox",
         "pages",
+        "sql",
         "backend",
         "terminal",
     },

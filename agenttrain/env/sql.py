@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agenttrain.databases import SEEN, UNSEEN, database
-from agenttrain.env.sqlite import Failure, Result, Sqlite
 from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count, Positive
+from agenttrain.sql.postgresql import Postgresql
+from agenttrain.sql.sqlite import Sqlite
+from agenttrain.sql.workers import Failure, Result
 from agenttrain.types import Message, Observation, Task, Tool
 
 TOOLS = [
@@ -28,10 +30,12 @@ Rows = Sequence[tuple[Any, ...]]
 
 
 class Sql:
-    """Read-only SQLite: an invented database or one of the user's. The submitted query must have the gold one's result.
+    """A database to read, invented or the user's. The submitted query must have the gold one's result.
 
     Args:
-        databases: folder of `<db>.sqlite` or `<db>/<db>.sqlite` files, for tasks of `task.questions`.
+        server: connection URL of the superuser of a PostgreSQL server that was started for it; None: SQLite.
+        databases: folder of `<db>.sqlite` or `<db>/<db>.sqlite` files, for tasks of `task.questions`; for PostgreSQL
+            `.sql`, as pg_dump writes them.
         match: how results are compared. `test_suite` (arXiv 2010.02840): as bags of rows, columns in any order, rows in
             order if the gold query orders them. `bird_ex` (arXiv 2305.03111): as sets of rows, columns in order.
         show_schema: the opening message names tables and columns; otherwise the policy has to look them up.
@@ -43,6 +47,7 @@ class Sql:
 
     def __init__(
         self,
+        server: str | None = None,
         databases: str | None = None,
         match: Literal["test_suite", "bird_ex"] = "test_suite",
         show_schema: bool = True,
@@ -53,16 +58,16 @@ class Sql:
     ) -> None:
         if match not in ("test_suite", "bird_ex"):
             raise UserError(f"No env.match={match!r}. Choose test_suite or bird_ex.")
-        self.databases, self.match, self.show_schema = databases, match, show_schema
+        self.server, self.databases, self.match, self.show_schema = server, databases, match, show_schema
         self.rows, self.max_chars, self.seconds, self.workers = rows, max_chars, seconds, workers
-        self._sqlite = Sqlite(workers, seconds)
+        self._engine = Sqlite(workers, seconds) if server is None else Postgresql(server, workers, seconds)
 
     def episode(self, task: Task, seed: int) -> SqlEpisode:
         """
         Raises:
             UserError: the task's database is not there.
         """
-        return SqlEpisode(task, self._copies(task), self, self._sqlite)
+        return SqlEpisode(task, self._copies(task), self, self._engine)
 
     def _copies(self, task: Task) -> list[dict[str, str]]:
         """The task's database, and after it others of the same schema on which the answer must be right as well."""
@@ -73,11 +78,11 @@ class Sql:
             raise UserError(f"Task {task.id} names no database. env=sql plays task=sql.")
         if self.databases is None:
             raise UserError(f"Task {task.id} asks about the database {task.data['db']}. Give env.databases=FOLDER.")
-        name, folder = task.data["db"], Path(self.databases)
-        for path in (folder / f"{name}.sqlite", folder / name / f"{name}.sqlite"):
+        name, file = task.data["db"], task.data["db"] + self._engine.suffix
+        for path in (Path(self.databases, file), Path(self.databases, name, file)):
             if path.is_file():
                 return [{"path": str(path.resolve())}]
-        raise UserError(f"There is no {name}.sqlite in {self.databases} (nor in its folder {name}).")
+        raise UserError(f"There is no {file} in {self.databases} (nor in its folder {name}).")
 
 
 class SqlEpisode:
@@ -86,8 +91,8 @@ class SqlEpisode:
     `feedback` of a query holds `rows` (how many it returned) or `tool_error`; of the submission `success`.
     """
 
-    def __init__(self, task: Task, copies: list[dict[str, str]], settings: Sql, sqlite: Sqlite) -> None:
-        self.task, self.copies, self.settings, self.sqlite = task, copies, settings, sqlite
+    def __init__(self, task: Task, copies: list[dict[str, str]], settings: Sql, engine: Sqlite | Postgresql) -> None:
+        self.task, self.copies, self.settings, self.engine = task, copies, settings, engine
         self.seen: set[str] = set()
         """What queries have shown so far."""
 
@@ -104,7 +109,7 @@ class SqlEpisode:
         if not self.settings.show_schema:
             return self.task.messages
         *before, question = self.task.messages
-        return [*before, {**question, "content": f"{_schema(self._run(_TABLES))}\n{question['content']}"}]
+        return [*before, {**question, "content": f"{_schema(self._run(self.engine.tables))}\n{question['content']}"}]
 
     def step(self, action: Message) -> Observation:
         state, call = self.state, read_call(action, TOOLS)
@@ -113,7 +118,7 @@ class SqlEpisode:
         if call.name == "submit":
             success = all(self._right(copy, call.arguments["query"]) for copy in self.copies)
             return Observation([], float(success), True, state, {"success": success})
-        result = self.sqlite.run(self.copies[0], call.arguments["query"], self.settings.rows)
+        result = self.engine.run(self.copies[0], call.arguments["query"], self.settings.rows)
         if isinstance(result, Failure):
             text, facts = f"Error: {result.reason}", {"tool_error": result.reason}
         else:
@@ -126,17 +131,17 @@ class SqlEpisode:
         pass
 
     def _run(self, query: str) -> Result:
-        result = self.sqlite.run(self.copies[0], query, GRADED)
+        result = self.engine.run(self.copies[0], query, GRADED)
         if isinstance(result, Failure):
             raise UserError(f"The database of task {self.task.id} cannot be read: {result.reason}.")
         return result
 
     def _right(self, copy: dict[str, str], query: str) -> bool:
-        gold = self.sqlite.run(copy, self.task.answer, GRADED)
+        gold = self.engine.run(copy, self.task.answer, GRADED)
         if isinstance(gold, Failure) or gold.more:
             why = gold.reason if isinstance(gold, Failure) else f"it has more than {GRADED} rows"
             raise ValueError(f"the gold query of task {self.task.id} cannot be compared with: {why}")
-        given = self.sqlite.run(copy, query, GRADED)
+        given = self.engine.run(copy, query, GRADED)
         if isinstance(given, Failure) or given.more:
             return False
         if self.settings.match == "bird_ex":
@@ -145,10 +150,6 @@ class SqlEpisode:
 
 
 _ORDERS = re.compile(r"\border\s+by\b", re.IGNORECASE)
-_TABLES = (
-    "SELECT m.name, group_concat(p.name, ', ') FROM sqlite_master m JOIN pragma_table_info(m.name) p "
-    "WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' GROUP BY m.name ORDER BY m.rowid"
-)
 
 
 def same_rows(given: Rows, gold: Rows, ordered: bool) -> bool:

@@ -1,15 +1,10 @@
-import os
 import sqlite3
-import subprocess
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from agenttrain.env.sql import Sql, same_rows
-from agenttrain.env.sqlite import Failure, Result, Sqlite
 from agenttrain.errors import UserError
 from agenttrain.task.sql import Sql as SqlTasks
 from agenttrain.types import Environment, Episode, Task
@@ -22,7 +17,7 @@ TASK = next(task for task in SqlTasks("all") if "rows_of_product_have_price_abov
 def env():
     env = Sql(seconds=0.5)
     yield env
-    env._sqlite.close()
+    env._engine.close()
 
 
 def act(name, *more, **arguments):
@@ -113,44 +108,13 @@ def test_what_writes_or_never_ends_is_refused_and_changes_nothing(env, query, tm
     assert opened(env).step(act("submit", query=query)).feedback == {"success": False}
 
 
-def test_queries_of_many_threads_get_their_own_answers(env):
-    with ThreadPoolExecutor(16) as threads:
-        answers = threads.map(lambda n: env._sqlite.run({"script": ""}, f"SELECT {n}", 1), range(200))
-        assert list(answers) == [Result([str(n)], [(n,)], False) for n in range(200)]
-
-
-def test_no_process_outlives_the_one_that_asked():
-    program = (
-        "import os; from agenttrain.env.sqlite import Sqlite; s = Sqlite(1, 60.0)\n"
-        "s.run({'script': ''}, 'SELECT 1', 1)\n"
-        "print(s._idle.queue[0]._process.pid, flush=True); os._exit(0)"
-    )
-    pid = int(subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout)
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}/cmdline").exists() and b"sql_worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def test_a_worker_that_was_killed_is_replaced():
-    sqlite = Sqlite(1, 5.0)
-    assert isinstance(sqlite.run({"script": ""}, "SELECT 1", 1), Result)
-    os.kill(sqlite._idle.queue[0]._process.pid, 9)
-    for _ in range(100):
-        result = sqlite.run({"script": ""}, "SELECT 1", 1)
-        if isinstance(result, Result):
-            break
-    assert isinstance(result, Result)
-    sqlite.close()
-
-
 def test_long_results_are_cut(env):
     everything = opened(env).step(act("sql", query="SELECT a.name FROM product a, product b"))
     assert text(everything).splitlines()[-1] == "..."
     assert len(text(everything).splitlines()) == 22
     small = Sql(max_chars=10)
     assert len(text(opened(small).step(act("sql", query="SELECT * FROM product")))) == 10
-    small._sqlite.close()
+    small._engine.close()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +140,7 @@ def test_bird_compares_sets(env):
     twice = f"{TASK.answer} UNION ALL {TASK.answer}"
     assert opened(bird).step(act("submit", query=twice)).feedback == {"success": True}
     assert opened(env).step(act("submit", query=twice)).feedback == {"success": False}
-    bird._sqlite.close()
+    bird._engine.close()
 
 
 def test_a_file_of_ones_own(tmp_path):
@@ -190,7 +154,7 @@ def test_a_file_of_ones_own(tmp_path):
     assert episode.start()[-1]["content"] == "cat(name, age)\nHow old is Tom?"
     assert episode.step(act("submit", query="SELECT 3")).feedback == {"success": True}
     assert (tmp_path / "pets.sqlite").read_bytes() == before
-    env._sqlite.close()
+    env._engine.close()
     with pytest.raises(UserError, match=r"no dogs\.sqlite in"):
         env.episode(Task("q", task.messages, "SELECT 1", {"db": "dogs"}), 0)
     with pytest.raises(UserError, match=r"env\.databases=FOLDER"):
@@ -209,11 +173,5 @@ def test_all_of_spiders_gold_queries_score_1(match):
     env = Sql(databases=str(SPIDER / "spider_sqlite"), match=match)
     tasks = list(SqlTasks("all", questions=str(SPIDER / "ic_spider_dev.json")))
     right = [env.episode(task, 0).step(act("submit", query=task.answer)).feedback["success"] for task in tasks]
-    env._sqlite.close()
+    env._engine.close()
     assert (len(right), sum(right)) == (1034, 1034)
-
-
-def test_a_failure_names_its_reason():
-    sqlite = Sqlite(1, 0.2)
-    assert sqlite.run({"script": ""}, "SELECT colour", 1) == Failure("no such column: colour")
-    sqlite.close()

@@ -31,7 +31,8 @@ def main() -> None:
         try:
             answer = run(connection(request["database"], opened), **request["run"])
         except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeError, ValueError) as error:
-            answer = {"error": str(error) or type(error).__name__}
+            late = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
+            answer = {"stopped": True} if late else {"error": str(error) or type(error).__name__}
         except MemoryError:
             answer = {"error": "out of memory"}
         sys.stdout.write(json.dumps(answer) + "\n")
@@ -82,7 +83,7 @@ def run(database: sqlite3.Connection, query: str, rows: int, seconds: float) -> 
         columns = [column[0] for column in cursor.description or []]
     finally:
         cursor.close()
-    plain = [[{"blob": cell.hex()} if isinstance(cell, bytes) else cell for cell in row] for row in taken[:rows]]
+    plain = [[f"x'{cell.hex()}'" if isinstance(cell, bytes) else cell for cell in row] for row in taken[:rows]]
     return {"columns": columns, "rows": plain, "more": len(taken) > rows}
 
 
