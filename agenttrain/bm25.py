@@ -1,4 +1,4 @@
-"""Passages -> the best for a query, ranked by BM25 (Lucene's variant, by bm25s): what environments and tools search by."""
+"""Passages -> the best for a query, ranked by BM25 (Lucene's variant, by bm25s): what environments and tools search."""
 
 from __future__ import annotations
 

@@ -147,9 +147,11 @@ def tools_are_described(setting: Setting) -> Iterator[str]:
 
 
 def malformed_calls_do_nothing(setting: Setting) -> Iterator[str]:
-    """Refused with `invalid_call` and a short answer to each call, without a change of state, within a second."""
+    """Refused with `invalid_call` and a short answer to each call, without a change of state, within a second.
+
+    An environment without tools is answered in plain text, which is no malformed call."""
     with closing(setting.open(setting.tasks[0])) as episode:
-        for what, action in _malformed(episode.tools):
+        for what, action in _malformed(episode.tools) if episode.tools else ():
             began = time.monotonic()
             refused, after = episode.step(action), episode.step({"role": "assistant", "content": ""})
             seconds = time.monotonic() - began

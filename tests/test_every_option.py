@@ -33,13 +33,13 @@ NEEDS = {
     "data=chat": ["data.path={files}/chat.jsonl"],
     "data=sharegpt": ["data.path={files}/sharegpt.jsonl"],
     "data=text": ["data.path={files}/texts.jsonl"],
+    "data=gorilla": ["data.path={files}/apis.jsonl"],
+    "env=bfcl": ["task.path={files}/irrelevance.jsonl"],
 }
-FOREIGN = ("functions", "gymnasium", "openenv", "prompts")
-"""Environments that others write, and their tasks: nobody knows what solves them."""
+FOREIGN = ("functions", "gymnasium", "openenv", "prompts", "bfcl")
+"""Environments and tasks that others write: nobody knows what solves them."""
 NOT_RUN = {
-    **{
-        f"task={name}{split}": "no expert: tests/task/test_prompts.py" for name in FOREIGN for split in ("", "_heldout")
-    },
+    **{f"task={name}{split}": "no expert: tests/task" for name in FOREIGN for split in ("", "_heldout")},
     "env=several": "chosen as a list: tests/commands/test_several.py",
     "task=several": "chosen as a list: tests/commands/test_several.py",
     "env=openenv": "needs a server: tests/env/test_openenv.py starts one",
@@ -179,6 +179,13 @@ def runs(tmp_path_factory):
     ]
     (folder / "files/sharegpt.jsonl").write_text("\n".join(map(json.dumps, sharegpt)))
     texts = [{"text": f"Ada has {n} and 4.", "answer": "4"} for n in range(6)]
+    apis = [
+        {"code": f"###Instruction: I need {n}.\n###Output: x", "api_data": {"api_call": f"f('{n}')"}} for n in range(8)
+    ]
+    (folder / "files/apis.jsonl").write_text("\n".join(map(json.dumps, apis)))
+    function = {"name": "a.b", "description": "x", "parameters": {"type": "dict", "properties": {}, "required": []}}
+    asked = [{"id": f"{n}", "question": [[{"role": "user", "content": "x"}]], "function": [function]} for n in range(4)]
+    (folder / "files/irrelevance.jsonl").write_text("\n".join(map(json.dumps, asked)))
     (folder / "files/texts.jsonl").write_text("\n".join(map(json.dumps, texts)))
     places = {"files": folder / "files", "craft": folder / "craft", "sft": folder / "sft"}
     run("generate-trajectories", ["task.n=6", "rollout.max_turns=60"], folder / "craft", places)

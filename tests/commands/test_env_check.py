@@ -5,7 +5,8 @@ from agenttrain import cli
 from agenttrain.config import options
 
 EMBEDDED = sorted(
-    set(options.options("env", options.folders())) - {"trl_class", "functions", "gymnasium", "openenv", "several"}
+    set(options.options("env", options.folders()))
+    - {"trl_class", "functions", "gymnasium", "openenv", "several", "bfcl"}
 )
 """Without those that others write, and without the one that holds others."""
 
