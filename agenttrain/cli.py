@@ -154,6 +154,7 @@ def view(
     port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0 for any that is free.", min=0, max=65535)] = 8321,
     once: Annotated[bool, typer.Option("--once", help="Show it here, and stop.")] = False,
     episode: Annotated[int | None, typer.Option(help="Number of an episode to show here, and stop.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and stop.")] = False,
     most: Annotated[int, typer.Option(help="Episodes of each run, as in report.", min=1)] = 2000,
     tokenizer: Annotated[Path | None, typer.Option(help="As in report.")] = None,
 ) -> None:
@@ -161,7 +162,7 @@ def view(
     with plain_faults():
         from agenttrain.commands.view import view
 
-        view(runs, port, once, episode, most, tokenizer)
+        view(runs, port, once, episode, most, tokenizer, as_json)
 
 
 @app.command(short_help="Write a run's episodes for others' tools.")

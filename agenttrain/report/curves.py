@@ -25,7 +25,7 @@ CHARTS = (
     Chart("Reward by term", "sum per episode, unweighted", ("reward/*",)),
     Chart("Loss", "", ("loss", "heldout_loss")),
     Chart("Entropy", "nats per sampled token", ("entropy", "heldout_entropy")),
-    Chart("KL to the reference", "nats per sampled token", ("kl", "kl_cost")),
+    Chart("KL to the reference", "nats per sampled token", ("kl",)),
     Chart("Clipped", "share of tokens", ("clip_ratio/region_mean", "clip_ratio/low_mean", "clip_ratio/high_mean")),
     Chart("Groups without signal", "share of groups", ("groups_without_variance",)),
     Chart("Turns", "per episode", ("turns",)),
@@ -33,6 +33,7 @@ CHARTS = (
     Chart(
         "Faults of the agent", "share of turns; cut short: of episodes", ("invalid_calls", "tool_errors", "truncated")
     ),
+    Chart("Safety", "share of episodes; of a principle: breaches per episode", ("unsafe", "violations/*")),
     Chart("Failed around the agent", "episodes", ("failed_by_us", "reward_errors")),
     Chart("Time", "seconds per step", ("rollout_seconds", "train_seconds")),
     Chart("Waiting", "seconds, summed over episodes", ("env_seconds", "policy_seconds")),
@@ -40,6 +41,11 @@ CHARTS = (
     Chart("Repeated", "share of turns", ("repeated_turns",)),
     Chart("Deviation of returns", "within a group", ("return_deviation",)),
     Chart("Gradient", "norm", ("grad_norm",)),
+    Chart("Critic", "share of variance explained", ("explained_variance",)),
+    Chart("Pull of reward terms", "mean change of an advantage", ("advantage/*",)),
+    Chart("Conflict of reward terms", "share of pairs of attempts", ("conflict/*",)),
+    Chart("Weight of reward terms", "", ("weight/*",)),
+    Chart("Paid, and not earned", "share of episodes", ("gap/*",)),
     Chart("Sampler and trainer apart", "nats per token", ("sampler_drift", "sampler_drift_max")),
 )
 SKIPPED = ("step", "time", "epoch", "total_flos", "*runtime", "*_per_second", "num_tokens", "heldout_num_tokens")

@@ -83,6 +83,7 @@ def entry(trajectory: Trajectory, group: Sequence[Trajectory]) -> Entry:
         "sampled": sum(turn.action.sampled for turn in trajectory.turns),
         "invalid": sum(bool(fact.get("invalid_call")) for fact in facts),
         "errors": sum(bool(fact.get("tool_error")) for fact in facts),
+        "violations": sum(bool(fact.get("violations")) for fact in facts),
     }
 
 
@@ -109,7 +110,7 @@ def detail(trajectory: Trajectory, words: Words) -> Entry:
         "seed": str(trajectory.seed),  # of 63 bits; a number of JavaScript has 53
         "seconds": _number(trajectory.seconds),
         "retries": trajectory.retries,
-        "answer": _text(trajectory.task.answer) if trajectory.task.answer is not None else None,
+        "answer": readable(trajectory.task.answer) if trajectory.task.answer is not None else None,
         "weights": {visible(name): weight for name, weight in trajectory.weights.items()},
         "opening": [_message(message) for message in trajectory.messages],
         "tools": [_tool(tool) for tool in trajectory.tools],
@@ -118,6 +119,14 @@ def detail(trajectory: Trajectory, words: Words) -> Entry:
             for number, turn in enumerate(trajectory.turns)
         ],
     }
+
+
+def readable(value: Any) -> str:
+    """What others wrote, to be read: a text as it is, anything else as JSON; visible, and cut where long."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if len(text) > LONGEST_TEXT:
+        text = f"{text[:LONGEST_TEXT]}\n[{len(text) - LONGEST_TEXT:,} characters left out]"
+    return visible(text)
 
 
 def _turn(turn: Turn, number: int, trajectory: Trajectory) -> Entry:
@@ -133,8 +142,8 @@ def _turn(turn: Turn, number: int, trajectory: Trajectory) -> Entry:
         "advantage": _number(advantages[number]) if number < len(advantages) else None,
         "entropy": _number(math.fsum(entropies) / len(entropies)) if entropies else None,
         "cut": turn.action.finish == "length",
-        "state": _text(seen.state),
-        "feedback": {visible(str(name)): _text(fact) for name, fact in seen.feedback.items()},
+        "state": readable(seen.state),
+        "feedback": {visible(str(name)): readable(fact) for name, fact in seen.feedback.items()},
         "seconds": {name: _number(value) for name, value in turn.seconds.items()},
     }
 
@@ -144,7 +153,7 @@ def _tokens(action: Action, words: Words) -> Entry | None:
     if not action.token_ids:
         return None
     return {
-        "shown": _text(words.text(action.prompt_ids)),
+        "shown": readable(words.text(action.prompt_ids)),
         "shown_count": len(action.prompt_ids),
         "pieces": [visible(piece) for piece in words.pieces(action.token_ids)],
         "entropies": [_number(value) for value in action.entropies],
@@ -154,28 +163,20 @@ def _tokens(action: Action, words: Words) -> Entry | None:
 
 def _message(message: Message) -> Entry:
     calls = [call.get("function") or {} for call in message.get("tool_calls") or []]
-    told: Entry = {"role": visible(str(message.get("role"))), "content": _text(message.get("content") or "")}
+    told: Entry = {"role": visible(str(message.get("role"))), "content": readable(message.get("content") or "")}
     if message.get("name"):
         told["name"] = visible(str(message["name"]))
     if message.get("reasoning_content"):
-        told["reasoning"] = _text(message["reasoning_content"])
+        told["reasoning"] = readable(message["reasoning_content"])
     if calls:
-        told["calls"] = [[visible(str(call.get("name"))), _text(call.get("arguments"))] for call in calls]
+        told["calls"] = [[visible(str(call.get("name"))), readable(call.get("arguments"))] for call in calls]
     return told
 
 
 def _tool(tool: Entry) -> list[str]:
     function = tool.get("function") or {}
     told = (function.get("name"), function.get("description") or "", function.get("parameters") or {})
-    return [_text(part) for part in told]
-
-
-def _text(value: Any) -> str:
-    """As it is to be read: a text as it is, anything else as JSON."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    if len(text) > LONGEST_TEXT:
-        text = f"{text[:LONGEST_TEXT]}\n[{len(text) - LONGEST_TEXT:,} characters left out]"
-    return visible(text)
+    return [readable(part) for part in told]
 
 
 def _number(value: float | None) -> float | None:

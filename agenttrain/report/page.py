@@ -18,7 +18,7 @@ from importlib.resources import files
 from typing import Any
 
 from agenttrain.report.curves import charts
-from agenttrain.report.episodes import Entry, detail, entry
+from agenttrain.report.episodes import Entry, detail, entry, readable
 from agenttrain.report.run import Run
 from agenttrain.terminal import visible
 
@@ -46,7 +46,7 @@ def content(runs: Sequence[Run]) -> Content:
         for listed, details in _chunked(run):
             entries += [{**entry, "chunk": len(chunks), "place": place} for place, entry in enumerate(listed)]
             chunks.append(_pack(details))
-        index["runs"].append(_about(run) | {"episodes": entries})
+        index["runs"].append(about(run) | {"episodes": entries})
     return Content(visible(" and ".join(run.label for run in runs)), _pack(index), chunks)
 
 
@@ -68,6 +68,20 @@ def html(data: Content, state: str = "") -> str:
     return "".join(filled[part] if number % 2 else part for number, part in enumerate(parts))
 
 
+def about(run: Run) -> dict[str, Any]:
+    """All of a run but its figures by step and its episodes, as JSON values."""
+    return {
+        "label": visible(run.label),
+        "command": run.command,
+        "chosen": run.chosen(),
+        "facts": run.facts,
+        "summary": readable(run.summary),
+        "findings": [asdict(finding) for finding in run.findings()],
+        "seen": run.kept.seen,
+        "words": run.words.known,
+    }
+
+
 def _chunked(run: Run) -> Iterator[tuple[list[Entry], list[Entry]]]:
     """List entries and details of neighbouring episodes."""
     listed: list[Entry] = []
@@ -83,18 +97,6 @@ def _chunked(run: Run) -> Iterator[tuple[list[Entry], list[Entry]]]:
                 listed, details, size = [], [], 0
     if listed:
         yield listed, details
-
-
-def _about(run: Run) -> dict[str, Any]:
-    return {
-        "label": visible(run.label),
-        "command": run.command,
-        "chosen": run.chosen(),
-        "facts": run.facts,
-        "findings": [asdict(finding) for finding in run.findings()],
-        "seen": run.kept.seen,
-        "words": run.words.known,
-    }
 
 
 def _pack(value: Any) -> str:

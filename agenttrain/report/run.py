@@ -33,6 +33,8 @@ class Run:
     words: Words
     facts: list[tuple[str, str]] = field(default_factory=list)
     """What its evaluation found."""
+    summary: str = ""
+    """Its `report.md`."""
 
     @property
     def command(self) -> str:
@@ -88,7 +90,10 @@ def read(place: Path, label: str, most: int, tokenizer: Path | None = None) -> R
         raise UserError(f"No tokenizer.json at {tokenizer}. Name the folder of a model that agenttrain wrote.")
     ordered = [rows[step] for step in sorted(rows)]
     found = next((file for name in ("eval.json", "figures.json") if (file := folder / name).is_file()), None)
-    return Run(label, folder, config, ordered, kept, words, _evaluation(found) if found else [])
+    facts = _evaluation(found) if found and place.is_dir() else []
+    summary = folder / "report.md"
+    told = summary.read_text(encoding="utf-8", errors="replace") if summary.is_file() and place.is_dir() else ""
+    return Run(label, folder, config, ordered, kept, words, facts, told)
 
 
 class StepSums:

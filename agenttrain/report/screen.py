@@ -34,8 +34,7 @@ def _overview(run: Run) -> Iterator[str]:
         yield f"  {line['figure']:<28} {values[0]:>10.4g} {values[-1]:>10.4g}  {sparks(values)}"
     if run.kept.seen:
         yield f"  {run.kept.seen} episodes, the newest:"
-    entries = list(_entries(run))
-    for number, listed in list(enumerate(entries))[-NEWEST:]:
+    for number, listed in list(enumerate(entries(run)))[-NEWEST:]:
         yield f"  {number:>5}  {_about(listed)}"
 
 
@@ -45,12 +44,27 @@ def episode(run: Run, number: int) -> str:
     Raises:
         UserError: there is no such number.
     """
+    return "\n".join(_episode(values(run, number)))
+
+
+def values(run: Run, number: int) -> Entry:
+    """The same as JSON values: its entry in the list, and all the rest.
+
+    Raises:
+        UserError: there is no such number.
+    """
     played = [(trajectory, group) for group in run.kept.groups() for trajectory in group]
     if not 0 <= number < len(played):
         known = f"episodes 0 to {len(played) - 1}" if played else "no episodes"
         raise UserError(f"{run.label} has {known}; there is no {number}.")
     trajectory, group = played[number]
-    return "\n".join(_episode(entry(trajectory, group), detail(trajectory, run.words)))
+    return entry(trajectory, group) | {"details": detail(trajectory, run.words)}
+
+
+def entries(run: Run) -> Iterator[Entry]:
+    """The list of episodes, in order."""
+    for group in run.kept.groups():
+        yield from (entry(trajectory, group) for trajectory in group)
 
 
 def sparks(values: Sequence[float]) -> str:
@@ -61,11 +75,6 @@ def sparks(values: Sequence[float]) -> str:
     return "".join(BARS[round((mean - low) / (high - low or 1) * (len(BARS) - 1))] for mean in means)
 
 
-def _entries(run: Run) -> Iterator[Entry]:
-    for group in run.kept.groups():
-        yield from (entry(trajectory, group) for trajectory in group)
-
-
 def _about(listed: Entry) -> str:
     told = [f"step {listed['step']}"] if listed["step"] is not None else []
     told += [f"attempt {listed['attempt']}", listed["outcome"], f"{listed['turns']} turns"]
@@ -73,7 +82,8 @@ def _about(listed: Entry) -> str:
     return ". ".join(filter(None, (f"{listed['task']}: {', '.join(told)}", listed["why"])))
 
 
-def _episode(listed: Entry, told: Entry) -> Iterator[str]:
+def _episode(listed: Entry) -> Iterator[str]:
+    told = listed["details"]
     yield _about(listed)
     for message in told["opening"]:
         yield from _message(message)

@@ -1,5 +1,7 @@
 """`agenttrain view`: here and stop, or here and on a page until Ctrl-C."""
 
+import json
+
 import pytest
 from typer.testing import CliRunner
 
@@ -41,3 +43,11 @@ def test_faults_are_told_in_a_line(folder):
     for words, said in (([folder / "nothing"], "There is no"), ([folder, "--episode", 0], "no episodes")):
         code, told = view(*words)
         assert (code, said in told) == (2, True), told
+
+
+def test_programs_get_one_object(folder):
+    code, told = view(folder, "--json")
+    (run,) = json.loads(told)["runs"]
+    assert code == 0
+    assert [row["success"] for row in run["rows"]] == [0.25, 0.5]
+    assert run["findings"] == run["episodes"] == []

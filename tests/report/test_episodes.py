@@ -87,6 +87,14 @@ def test_a_turn_has_its_rewards_by_term_its_advantage_and_its_tokens(episode):
     assert told["weights"] == {"format": 0.25}
 
 
+def test_faults_of_turns_are_counted_for_the_filters(episode):
+    one = episode(rewards=(0.0,) * 4)
+    for turn, fact in zip(one.turns, ("invalid_call", "tool_error", "violations", "violations"), strict=True):
+        turn.observation.feedback[fact] = ["fire"] if fact == "violations" else "no such tool"
+    shown = entry(one, [one])
+    assert (shown["invalid"], shown["errors"], shown["violations"]) == (1, 1, 2)
+
+
 def test_a_seed_keeps_all_its_digits(episode):
     assert detail(episode(seed=7664176109129932017), Words([]))["seed"] == "7664176109129932017"
 

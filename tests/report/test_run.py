@@ -68,6 +68,13 @@ def test_the_tokenizer_is_the_models_or_the_one_that_is_named(folder, tmp_path):
     assert run.read(folder, "mine", 100).words.known
 
 
+def test_the_runs_own_summary_is_taken_along(folder):
+    assert run.read(folder, "mine", 100).summary == ""
+    (folder / "report.md").write_text("# What came of it")
+    assert run.read(folder, "mine", 100).summary == "# What came of it"
+    assert run.read(folder / "trajectories.jsonl", "mine", 100).summary == ""
+
+
 def test_an_evaluation_of_another_version_does_not_stop_a_report(folder):
     (folder / "eval.json").write_text(json.dumps({"schema": "agenttrain.eval/0"}))
     assert run.read(folder, "mine", 100).facts == [("eval.json", "not shown: another version of agenttrain wrote it")]

@@ -25,6 +25,12 @@ def test_an_episode_is_told_turn_by_turn(folder):
     assert 'Turn 2: outcome 1, advantage 0.5, entropy 0.3\n  assistant: go {"to": "in c1"}\n  tool go: in c1' in text
 
 
+def test_programs_get_the_same_episode(folder):
+    values = screen.values(run.read(folder, "mine", 100), 1)
+    assert (values["task"], values["outcome"]) == ("apart", "success")
+    assert [turn["scores"] for turn in values["details"]["turns"]] == [{"outcome": 0.0}, {"outcome": 1.0}]
+
+
 def test_an_episode_that_is_not_there_is_told(folder):
     with pytest.raises(UserError, match="0 to 11"):
         screen.episode(run.read(folder, "mine", 100), 12)

@@ -15,7 +15,7 @@ function chart({ title, unit, lines }, labels) {
   const steps = [...new Set(lines.flatMap((line) => line.points.map(([step]) => step)))].sort((a, b) => a - b);
   const scales = axes(lines, steps);
   const cursor = draw("line", { class: "cursor", y1: TOP, y2: HEIGHT - BOTTOM, visibility: "hidden" });
-  const values = looks.map(() => make("output", {}));
+  const values = looks.map(() => make("span", { class: "value" }));
   const where = make("span", { class: "where" });
   const picture = draw("svg", {
     viewBox: `0 0 ${WIDTH} ${HEIGHT}`, tabindex: 0, role: "img",

@@ -92,10 +92,11 @@ function credit(turn, weights) {
 }
 
 function flags(turn) {
-  const { invalid_call: invalid, tool_error: failed } = turn.feedback;
+  const { invalid_call: invalid, tool_error: failed, violations = "[]" } = turn.feedback;
   return [
     invalid ? make("p", { class: "flag", title: invalid }, "invalid call") : null,
     failed ? make("p", { class: "flag", title: failed }, "tool error") : null,
+    violations !== "[]" ? make("p", { class: "flag" }, "breaks ", make("bdi", {}, violations)) : null,
     turn.cut ? make("p", { class: "flag" }, "cut at the token limit") : null,
   ];
 }

@@ -34,7 +34,7 @@ class EpisodeList {
     const set = (name) => (value) => { this.filters[name] = value; this.filter(); };
     const any = (values, texts = values) => [["", "all"], ...values.map((value, place) => [String(value), String(texts[place])])];
     const steps = [...new Set(this.all.map((episode) => episode.step).filter((step) => step !== null))].sort((a, b) => a - b);
-    const outcomes = ["success", "failure", "left out", "without signal", "truncated", "invalid calls", "tool errors"];
+    const outcomes = ["success", "failure", "left out", "without signal", "truncated", "invalid calls", "tool errors", "unsafe"];
     if (this.labels.length > 1) outcomes.push(CHANGED);
     const orders = ["played", "return", "turns", "task"].map((name) => [name, name]);
     const search = make("input", { type: "search", "aria-label": "Task", placeholder: "part of its id", value: this.filters.text, oninput: () => set("text")(search.value) });
@@ -131,6 +131,7 @@ function matches(episode, wanted) {
   if (wanted === "truncated") return episode.stop === "max_turns" || episode.stop === "max_tokens";
   if (wanted === "invalid calls") return episode.invalid > 0;
   if (wanted === "tool errors") return episode.errors > 0;
+  if (wanted === "unsafe") return episode.violations > 0;
   return episode.outcome === wanted;
 }
 

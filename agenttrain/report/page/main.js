@@ -74,6 +74,10 @@ async function follow() {
 }
 
 document.getElementById("episodes").append(list.element, reader.element);
+document.getElementById("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address says which view is open
+  document.getElementById("main").focus();
+});
 addEventListener("hashchange", route);
 firstIndex().then((first) => {
   show(first);

@@ -9,6 +9,8 @@ function showOverview(section, index) {
     make("h2", {}, "What to know"), findingsOf(index),
     ...outcomes(index),
     ...courses(index.charts, labels),
+    index.runs.filter((run) => run.summary).map((run) =>
+      make("details", {}, make("summary", {}, `report.md of ${run.label}`), make("pre", {}, run.summary))),
   ].flat().filter(Boolean));
 }
 
