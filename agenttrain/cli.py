@@ -133,19 +133,22 @@ def compare(
 @app.command(short_help="Show a run in one HTML file.")
 def report(
     runs: Annotated[list[str], typer.Argument(help="One run's folder, or two to compare: [label=]path.")],
-    out: Annotated[Path | None, typer.Option(help="The file; else report.html in the last run's folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file; else report.html, or comparison.html, in its folder.")
+    ] = None,
     most: Annotated[
         int, typer.Option(help="Episodes of each run; of more, whole groups evenly over it.", min=1)
     ] = 2000,
     tokenizer: Annotated[
         Path | None, typer.Option(help="Whose tokens, if not the run's own model's: a folder.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show a run, or two side by side, in one HTML file that needs no server, no account and no connection."""
     with plain_faults():
         from agenttrain.commands.report import report
 
-        report(runs, out, most, tokenizer)
+        report(runs, out, most, tokenizer, as_json)
 
 
 @app.command(short_help="Show a run while it goes on.")

@@ -450,7 +450,7 @@ def test_one_json_object_on_stdout_and_all_else_on_stderr(home):
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["figures"]["success"]["value"] == 1.0
-    assert told["files"] == ["config.yaml", "figures.json", "report.md", "trajectories.jsonl"]
+    assert told["files"] == ["config.yaml", "figures.json", "report.html", "report.md", "trajectories.jsonl"]
     assert "success (95 % interval)" in done.stderr
     assert call("generate-trajectories", "seed=1,2", "--multirun", "--json").exit_code == 2
     checked = call("env", "check", "craft", "tasks=2", "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -16,25 +17,36 @@ CHEAP = 100_000_000
 """Bytes of trajectories that are read and packed in a few seconds."""
 
 
-def report(places: list[str], out: Path | None = None, most: int = MOST, tokenizer: Path | None = None) -> None:
+def report(
+    places: list[str],
+    out: Path | None = None,
+    most: int = MOST,
+    tokenizer: Path | None = None,
+    as_json: bool = False,
+) -> None:
     """Write the file and say where it is.
 
     Args:
         places: one folder of a run or two, or files of trajectories, each with a label if wanted: `label=path`.
-        out: the file; None for `report.html` in the folder of the last of `places`.
+        out: the file; None for `report.html` in the run's folder, `comparison.html` in the folder of the second of two.
         most: episodes of each run to put in; of more, whole groups evenly over the run.
         tokenizer: a folder with the `tokenizer.json` of those tokens; None for the run's own model.
+        as_json: print one JSON object.
 
     Raises:
         UserError: more than two runs, nothing there that a run leaves, or the file cannot be written.
     """
     read = open_runs(places, most, tokenizer)
-    file = out or read[-1].folder / "report.html"
+    file = out or read[-1].folder / ("report.html" if len(read) == 1 else "comparison.html")
     write(read, file)
-    episodes = ", ".join(f"{_told(run)} of {run.label}" for run in read)
-    print(f"report: {file} ({file.stat().st_size / 1e6:.1f} MB; {episodes})")
+    size = file.stat().st_size
+    if as_json:
+        runs_told = [{"label": run.label, "episodes": len(run.kept), "played": run.kept.seen} for run in read]
+        print(json.dumps({"file": str(file), "bytes": size, "runs": runs_told}))
+        return
+    print(f"report: {file} ({size / 1e6:.1f} MB; {', '.join(f'{_told(run)} of {run.label}' for run in read)})")
     for run in read:
-        if not run.words.known and run.kept.seen:
+        if not run.words.known and run.has_tokens():
             print(f"No tokenizer.json was found for {run.label}: tokens stand as numbers. Name it with --tokenizer.")
 
 

@@ -45,6 +45,10 @@ class Run:
         """What is wrong, as far as figures show it."""
         return findings(self.rows)
 
+    def has_tokens(self) -> bool:
+        """Whether who acted left tokens of what it sampled."""
+        return any(turn.action.token_ids for group in self.kept.groups() for turn in group[0].turns)
+
     def chosen(self) -> list[tuple[str, str]]:
         """Groups of the configuration with the option that was chosen, `credit` -> `gigpo`, and plain settings."""
         found = []

@@ -1,5 +1,6 @@
 """`agenttrain report`: one file for a run or two, and a line for what is wrong."""
 
+import json
 import shutil
 
 import pytest
@@ -50,6 +51,20 @@ def test_two_runs_have_labels(folder, tmp_path):
     code, told = report(f"before={folder}", f"after={tmp_path / 'b' / 'run'}", "--out", out)
     assert (code, "of before" in told, "of after" in told) == (0, True, True)
     assert "<title>before and after" in out.read_text()
+
+
+def test_two_runs_leave_the_report_of_either_alone(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "other")
+    assert report(folder, tmp_path / "other")[0] == 0
+    assert (tmp_path / "other" / "comparison.html").is_file()
+    assert not (tmp_path / "other" / "report.html").exists()
+
+
+def test_programs_get_one_object(folder):
+    told = json.loads(report(folder, "--json", "--most", 4)[1])
+    assert told["file"] == str(folder / "report.html")
+    assert told["bytes"] == (folder / "report.html").stat().st_size
+    assert told["runs"] == [{"label": "run", "episodes": 4, "played": 12}]
 
 
 def test_faults_are_told_in_a_line(folder, tmp_path):
