@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -13,6 +14,8 @@ from agenttrain.gorilla.pairs import Pair
 from agenttrain.gorilla.rat import Prompt, Rat
 from agenttrain.gorilla.verdict import Database
 from agenttrain.types import Message, Observation, Task, Tool
+
+_preparing = threading.Lock()
 
 
 @dataclass
@@ -39,9 +42,10 @@ class Gorilla:
             raise UserError(f"Task {task.id} has no document of an API for env=gorilla. Use task=gorilla.")
         if self.documents is None and "world" not in task.data:
             raise UserError(f"Task {task.id} is of a file. Give the documents to judge by: env.documents=FILE.jsonl")
-        documents = known(self.documents, task.data.get("world", 0), task.data.get("size", 0))
         pair = Pair(task.id, task.messages[-1]["content"], Document(task.id, task.data["document"]))
-        return GorillaEpisode(self.rat.prompt(pair, documents, seed), _database(documents), self.metric)
+        with _preparing:  # many episodes start at once, and documents and index are made by one of them
+            documents = known(self.documents, task.data.get("world", 0), task.data.get("size", 0))
+            return GorillaEpisode(self.rat.prompt(pair, documents, seed), _database(documents), self.metric)
 
 
 class GorillaEpisode:

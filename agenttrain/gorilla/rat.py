@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,8 +17,6 @@ from agenttrain.world import Passage
 
 SYSTEM = "Answer with the API call alone."
 REFERENCE = "\nUse this API documentation for reference: "
-
-_building = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -73,9 +70,7 @@ class Rat:
 
 def _search(documents: tuple[Document, ...], request: str) -> Sequence[Document]:
     """The best first."""
-    with _building:  # many episodes start at once, and the index is built by one of them
-        index = _index(documents)
-    return [documents[number] for number in index.search(request, 10)]
+    return [documents[number] for number in _index(documents).search(request, 10)]
 
 
 @lru_cache(8)

@@ -4,7 +4,8 @@
 
 For each seed a library of APIs is invented and asked about, and a model of 0.2 M random weights is trained on it three
 times: without documents, with the right one always (the paper's way), and with the recipe's mixture, half of whose
-documents tell of an API that has just been renamed. Then every API is renamed. `table.md` in `--out` has the figures.
+documents tell of an API that has just been renamed. Then every API is renamed. `table.md` in `--out` has the figures;
+a seed that is there already is not run again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ ASKED = {
     "as trained, none shown": ["env.rat.doc_perturb=0", "env.rat.document=none"],
 }
 VERDICTS = ("accuracy", "hallucination", "error")
-Figures = dict[tuple[str, str], dict[str, float]]
+Figures = list[tuple[str, str, dict[str, float]]]
 
 
 def main() -> int:
@@ -37,27 +38,32 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/gorilla-show"))
     parser.add_argument("--set", nargs="*", default=[], help="settings of sft, such as algo.epochs=1")
     chosen = parser.parse_args()
-    chosen.out.mkdir(parents=True)
-    lines = table([one_seed(seed, chosen.out / f"seed-{seed}", chosen.set) for seed in chosen.seeds])
-    told = "\n".join([*lines, "", f"{len(chosen.seeds)} seeds, {time.process_time() / 60:.1f} CPU minutes."])
+    found = [one_seed(seed, chosen.out / f"seed-{seed}", chosen.set) for seed in chosen.seeds]
+    minutes = sum(one["minutes"] for one in found)
+    told = "\n".join([*table([one["figures"] for one in found]), "", f"{len(found)} seeds, {minutes:.1f} CPU minutes."])
     (chosen.out / "table.md").write_text(told + "\n")
     print(told)
     return 0
 
 
-def one_seed(seed: int, out: Path, settings: list[str]) -> Figures:
-    """`(how it was trained, what was asked)` -> share of each verdict."""
+def one_seed(seed: int, out: Path, settings: list[str]) -> dict:
+    """`figures` (trained with, asked, share of each verdict) and CPU `minutes`; of an earlier run if there are any."""
+    done, began = out / "figures.json", time.process_time()
+    if done.is_file():
+        return json.loads(done.read_text())
     world = [f"task.world={seed}", f"seed={seed}"]
     agenttrain("generate-trajectories", out / "requests", *world)
-    figures: Figures = {}
+    figures: Figures = []
     for number, (name, words) in enumerate(TRAINED.items()):
         model, pairs = out / f"sft-{number}", f"data.path={out}/requests/trajectories.jsonl"
         agenttrain("sft", model, pairs, f"seed={seed}", f"model.seed={seed}", *words, *settings)
         for place, (asked, conditions) in enumerate(ASKED.items()):
             folder = out / f"eval-{number}-{place}"
             agenttrain("eval", folder, f"model.path={model}/model", *world, *conditions)
-            figures[name, asked] = verdicts(json.loads((folder / "eval.json").read_text()))
-    return figures
+            figures.append((name, asked, verdicts(json.loads((folder / "eval.json").read_text()))))
+    found = {"figures": figures, "minutes": (time.process_time() - began) / 60}
+    done.write_text(json.dumps(found))
+    return found
 
 
 def verdicts(evaluation: dict) -> dict[str, float]:
@@ -79,10 +85,10 @@ def agenttrain(command: str, out: Path, *words: str) -> None:
 def table(found: list[Figures]) -> list[str]:
     """One row for each way to train and to ask: the mean of each verdict over the seeds, with its 95 % interval."""
     lines = ["| trained with | asked | " + " | ".join(VERDICTS) + " |", "|---|---|" + "---|" * len(VERDICTS)]
-    for name in TRAINED:
-        for asked in ASKED:
-            shares = [[100 * figures[name, asked][verdict] for figures in found] for verdict in VERDICTS]
-            lines.append(f"| {name} | {asked} | {' | '.join(map(interval, shares))} |")
+    for rows in zip(*found, strict=True):
+        name, asked, _ = rows[0]
+        shares = ([100 * verdict[kind] for _, _, verdict in rows] for kind in VERDICTS)
+        lines.append(f"| {name} | {asked} | {' | '.join(map(interval, shares))} |")
     return lines
 
 

@@ -33,7 +33,7 @@ def test_an_interval_is_students_over_seeds_within_0_and_100():
 
 def test_the_table_has_a_row_for_each_way_to_train_and_to_ask():
     told = {"accuracy": 1.0, "hallucination": 0.0, "error": 0.0}
-    found = [{(name, asked): told for name in SCRIPT.TRAINED for asked in SCRIPT.ASKED}] * 3
+    found = [[(name, asked, told) for name in SCRIPT.TRAINED for asked in SCRIPT.ASKED]] * 3
     lines = SCRIPT.table(found)
     assert len(lines) == 2 + 9
     assert all(line.endswith("| 100 % (100 to 100) | 0 % (0 to 0) | 0 % (0 to 0) |") for line in lines[2:])
