@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -59,6 +60,14 @@ class Live:
         return sha256(repr(told).encode()).hexdigest()[:16]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), OSError):  # a page that was closed before it was whole is no fault
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 class Server:
     """Serves `live` on a port of 127.0.0.1 while the `with` block runs."""
 
@@ -68,12 +77,11 @@ class Server:
             UserError: the port is taken, or not ours to take.
         """
         try:
-            self._server = ThreadingHTTPServer(("127.0.0.1", port), _talk(live))
+            self._server = _Server(("127.0.0.1", port), _talk(live))
         except OSError as error:
             raise UserError(
                 f"Port {port} cannot be used: {error.strerror}. Choose another with --port; 0 is any."
             ) from None
-        self._server.daemon_threads = True
         self.address = f"http://127.0.0.1:{self._server.server_port}/"
 
     def __enter__(self) -> Server:

@@ -67,6 +67,10 @@ def test_clicking_through_an_episode_shows_the_rewards_of_each_turn(opened, fold
         ["outcome", "0", "advantage", "+0.5", "entropy", "0.3"],
         ["outcome", "1", "advantage", "+0.5", "entropy", "0.3"],
     ]
+    buttons = page.locator(".strip button")
+    assert [buttons.nth(n).get_attribute("class") for n in (0, 1)] == ["token plus", "token plus earned"]
+    buttons.nth(1).click()
+    page.wait_for_function("document.activeElement.ariaLabel === 'Turn 2'")
     assert not opened.faults
 
 

@@ -129,9 +129,9 @@ function strip(turns, episode, largest) {
   return make("nav", { class: "strip", "aria-label": "Turns" }, turns.map((turn, place) => {
     const scores = Object.entries(turn.scores).map(([name, score]) => `${name} ${figure(score)}`);
     const title = [`turn ${place + 1}`, ...scores, `advantage ${signed(turn.advantage)}`].join(", ");
-    const earned = Object.values(turn.scores).some((score) => score);
+    const earned = Object.values(turn.scores).some((score) => score > 0);
     const button = make("button", {
-      type: "button", title, "aria-label": title, class: `token ${sign(turn.advantage)} ${earned ? "earned" : ""}`,
+      type: "button", title, "aria-label": title, class: `token ${sign(turn.advantage)}${earned ? " earned" : ""}`,
       onclick: () => {
         const target = document.getElementById(turnId(episode, place));
         target.scrollIntoView({ block: "start" });
