@@ -11,7 +11,7 @@ import math
 import resource
 import sys
 
-from psycopg import conninfo, pq
+from psycopg import OperationalError, conninfo, pq
 
 INTEGERS, NUMBERS, BYTES = {20, 21, 23, 26}, {700, 701, 1700}, 17
 """Types of cells, as pg_type numbers them: int8 int2 int4 oid; float4 float8 numeric; bytea."""
@@ -31,6 +31,8 @@ def main() -> None:
         request = json.loads(line)
         try:
             answer = run(request["database"], **request["run"])
+        except OperationalError as error:  # the connection went between two calls
+            answer = {"lost": str(error)}
         except UnicodeError as error:
             answer = {"error": str(error)}
         except MemoryError:
@@ -43,8 +45,9 @@ def run(database: dict[str, str], query: str, rows: int, seconds: float) -> dict
     """Columns and at most `rows` rows; `more` says that there were others. `database` says how to connect."""
     server = pq.PGconn.connect(conninfo.make_conninfo(**database).encode())
     try:
-        begun = server.exec_(f"SET statement_timeout = {math.ceil(1000 * seconds)}; BEGIN READ ONLY".encode())
-        if begun.status != pq.ExecStatus.COMMAND_OK:
+        begin = f"SET statement_timeout = {math.ceil(1000 * seconds)}; BEGIN READ ONLY"
+        connected = server.status == pq.ConnStatus.OK
+        if not connected or server.exec_(begin.encode()).status != pq.ExecStatus.COMMAND_OK:
             return {"lost": said(server.error_message)}
         server.send_query_params(query.encode(), None)
         server.set_single_row_mode()

@@ -1,6 +1,8 @@
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,7 @@ from agenttrain.env.sql import Sql
 from agenttrain.errors import UserError
 from agenttrain.policy.sql_expert import SqlExpert
 from agenttrain.rollout import Attempt, Limits, rollout
+from agenttrain.sql import server
 from agenttrain.sql.postgresql import Postgresql
 from agenttrain.sql.workers import Failure, Result
 from agenttrain.task.sql import Sql as SqlTasks
@@ -156,6 +159,8 @@ def test_no_row_is_a_result_and_more_rows_are_told(databases):
     assert databases.run(PRODUCTS, "SELECT name FROM product WHERE id = 0", 5) == Result(["name"], [], False)
     assert databases.run(PRODUCTS, "SELECT id FROM product ORDER BY id", 2) == Result(["id"], [(1,), (2,)], True)
     assert databases.run(PRODUCTS, "SELECT id FROM product WHERE id < 3", 2).more is False
+    without_end = databases.run(PRODUCTS, "SELECT generate_series(1, 1000000000) AS n", 2)
+    assert without_end == Result(["n"], [(1,), (2,)], True)
 
 
 def test_an_error_is_told_with_its_hint(databases):
@@ -246,17 +251,32 @@ def test_queries_of_many_threads_get_their_own_answers_and_leave_no_connection(d
     soon(lambda: readers(url) == 0)
 
 
+def test_a_query_that_takes_too_long_is_stopped_by_the_server(databases, url):
+    impatient = Postgresql(url, 1, 0.2)
+    for query in ("SELECT 1", "SELECT count(*) FROM pg_proc a, pg_proc b, pg_proc c"):
+        result = impatient.run(PRODUCTS, query, 1)
+    assert result == Failure("stopped: it takes more than 0.2 s or too much memory")
+    assert impatient._workers._idle.queue[0].alive
+    impatient.close()
+
+
 def test_what_catches_its_own_end_is_ended_from_outside(url, tmp_path):
     (tmp_path / "trap.sql").write_text(
-        "CREATE FUNCTION trap() RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN LOOP\n"
-        "BEGIN LOOP NULL; END LOOP; EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$;"
+        "CREATE FUNCTION trap() RETURNS int LANGUAGE plpgsql SET client_connection_check_interval = 0 AS $$ BEGIN\n"
+        "LOOP BEGIN LOOP NULL; END LOOP; EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$;"
     )
-    databases = Postgresql(url, 1, 0.2)
-    databases._workers.grace = 0.5
-    assert isinstance(databases.run({"path": str(tmp_path / "trap.sql")}, "SELECT 1", 1), Result)
-    assert databases.run({"path": str(tmp_path / "trap.sql")}, "SELECT trap()", 1) == databases._workers.stopped
+    trap = {"path": str(tmp_path / "trap.sql")}
+    databases = Postgresql(url, 1, 0.5)
+    databases._workers.grace = 1.0
+    assert isinstance(databases.run(trap, "SELECT 1", 1), Result)
+    assert databases.run(trap, "SELECT trap()", 1) == databases._workers.stopped
     soon(lambda: readers(url) == 0)
     databases.close()
+
+
+def test_each_query_has_its_limits(databases):
+    for setting, value in (("work_mem", "16MB"), ("temp_file_limit", "256MB"), ("statement_timeout", "10s")):
+        assert databases.run(PRODUCTS, f"SHOW {setting}", 1).rows == [(value,)]
 
 
 def test_a_file_of_ones_own(url, tmp_path):
@@ -321,13 +341,15 @@ def test_a_database_reads_nothing_of_another(databases):
     assert "not implemented" in databases.run(PRODUCTS, f"SELECT * FROM {name}.public.student", 1).reason
 
 
-def test_a_server_that_is_gone_is_no_failure_of_the_agent():
+def test_a_server_that_is_gone_is_no_failure_of_the_agent(monkeypatch, caplog):
     def play():
         return next(rollout([Attempt(TASK, 0, 0)], env, SqlExpert(), Limits(retries=1)))
 
+    monkeypatch.setenv("MEMORY", "unlimited")
     with started() as url:
-        env = Sql(url, seconds=2.0)
+        env = Sql(url, seconds=5.0)
         assert play().success
+        assert "no limit of memory" in caplog.text
         episode = env.episode(TASK, 0)
         episode.start()
     with pytest.raises(InfraError):
@@ -350,12 +372,52 @@ def test_a_backend_that_dies_under_a_query_is_no_failure_of_the_agent(url):
     databases.close()
 
 
-def test_a_server_that_was_never_there_is_told_in_two_lines(tmp_path):
+def test_a_server_that_does_not_answer_is_no_failure_of_the_agent(url, monkeypatch):
+    monkeypatch.setattr(server, "CONNECT", 2)
+    databases = Postgresql(url, 1, 0.2)
+    databases._workers.grace = 0.5
+    assert isinstance(databases.run(PRODUCTS, "SELECT 1", 1), Result)
+    [(main,)] = ask(url, "SELECT split_part(pg_read_file('postmaster.pid'), chr(10), 1)::int")
+    os.kill(main, signal.SIGSTOP)
+    try:
+        with pytest.raises(InfraError, match="timeout"):
+            databases.run(PRODUCTS, "SELECT 1", 1)
+    finally:
+        os.kill(main, signal.SIGCONT)
+    databases.close()
+
+
+def test_a_server_that_asks_for_passwords(caplog):
+    with started() as url:
+        [(rules,)] = ask(url, "SHOW hba_file")
+        with psycopg.connect(url, autocommit=True) as admin:
+            admin.execute("ALTER ROLE agenttrain PASSWORD 'secret'")
+            Path(rules).write_text("local all all scram-sha-256\n")
+            admin.execute("SELECT pg_reload_conf()")
+        soon(lambda: refuses(url))
+        databases = Postgresql(url.replace("agenttrain@", "agenttrain:secret@"), 1, 5.0)
+        assert isinstance(databases.run(PRODUCTS, "SELECT 1", 1), Result)
+        databases.close()
+    assert not caplog.text
+
+
+def refuses(url):
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return True
+    return False
+
+
+def test_a_server_that_was_never_there_is_told_in_two_lines(tmp_path, monkeypatch):
     env = Sql(f"postgresql://agenttrain@/?host={tmp_path}")
     with pytest.raises(UserError, match=r"env\.server: (.|\n)*No such file(.|\n)*docs/sql\.md"):
         env.episode(TASK, 0).start()
     with pytest.raises(UserError, match=r"env\.server"):
         Sql("nonsense").episode(TASK, 0).start()
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UserError, match=r"pip install 'agenttrain\[postgresql\]'"):
+        env.episode(TASK, 0).start()
 
 
 def test_only_a_superuser_can_prepare(url, databases):

@@ -66,3 +66,9 @@ def test_an_answer_too_long_to_hold_is_not_read(sqlite, monkeypatch):
     monkeypatch.setattr(workers, "LONGEST", 1000)
     assert isinstance(sqlite.run({"script": ""}, "SELECT hex(zeroblob(2000))", 1), Failure)
     assert sqlite.run({"script": ""}, "SELECT 1", 1) == Result(["1"], [(1,)], False)
+
+
+def test_a_query_that_takes_too_long_costs_no_process(sqlite):
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+    assert sqlite.run({"script": ""}, endless, 1) == Failure("stopped: it takes more than 0.5 s or too much memory")
+    assert sqlite._workers._idle.queue[-1].alive
