@@ -38,6 +38,9 @@ class Local:
         dtype: type that float32 weights are cast to while the model acts; None acts with the weights themselves.
     """
 
+    anneals = True
+    """`temperature` and `top_p` may change between two episodes."""
+
     def __init__(
         self,
         temperature: float = 1.0,

@@ -123,7 +123,7 @@ class ActorCritic(FlowTrainer):
     def _settle_gradients(self) -> None:
         """The critic's are averaged over processes and clipped apart from the policy's, which learns nothing yet while
         the critic warms up."""
-        if self._lost_steps:
+        if self._nothing:
             self.critic.zero_grad()
             return
         weights = self.critic.learned.values()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from itertools import islice
 from math import isfinite, nan
 from statistics import fmean, pstdev
 
@@ -49,7 +50,8 @@ def diversity(groups: Sequence[Sequence[Trajectory]]) -> dict[str, float]:
 def echo_trap(steps: Sequence[Mapping[str, float | None]]) -> str | None:
     """What the last steps show if they show the trap: turns repeat more, returns differ less, and success is no
     higher. `steps` are rows of figures, in order; one that lacks a figure, or has none (None, nan), is passed over."""
-    rows = [known for row in steps if (known := _known(row))][-2 * WINDOW :]
+    newest = (known for row in reversed(steps) if (known := _known(row)))
+    rows = list(islice(newest, 2 * WINDOW))[::-1]
     if len(rows) < 2 * WINDOW:
         return None
     before, after = rows[:WINDOW], rows[WINDOW:]

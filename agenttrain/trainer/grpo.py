@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from agenttrain.combine import Terms
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import ModelPolicy
-from agenttrain.ranges import Count, NonNegative, Positive
+from agenttrain.ranges import Count, NonNegative, Positive, Whole
 from agenttrain.rollout import Limits
 from agenttrain.trainer import checkpoints
+from agenttrain.trainer.annealing import Anneal, Annealing, Sampling
 from agenttrain.trainer.arguments import trl_arguments
 from agenttrain.trainer.drift import OldLogprobs
 from agenttrain.trainer.episodes import Flow, KlIn, check_tasks, needs_critic, schedule
+from agenttrain.trainer.selection import Curriculum, Selection
 from agenttrain.trainer.tokens import Weighting
 from agenttrain.types import Credit, Environment, Policy, Task, Trajectory
 
@@ -70,6 +72,13 @@ class Grpo:
     entropy_bonus: NonNegative = 0.0
     entropy_target: Positive | None = None
     entropy_step: Positive = 0.005
+    refill: Whole = 0
+    filter_silent: bool = False
+    curriculum: Curriculum = "none"
+    novelty: NonNegative = 0.0
+    temperature_end: Positive | None = None
+    top_p_end: Positive | None = None
+    anneal: Anneal = "linear"
     old_logprobs: OldLogprobs = "auto"
     importance_cap: Positive | None = 2.0
     max_completion_length: Count = 1024
@@ -142,7 +151,31 @@ class Grpo:
         if not getattr(policy, "temperature", 1.0) > 0:
             raise UserError("policy.temperature=0 always does the same, so that a group cannot differ: take 1.0.")
         self.check_credit(credit)
+        self.check_exploration(policy, credit)
         self.arguments(Path(), 0, report_to)
+
+    def check_exploration(self, policy: Policy, credit: Credit) -> None:
+        """
+        Raises:
+            UserError: a schedule that the policy cannot follow, or a filter where silent groups teach.
+        """
+        if self.top_p_end is not None and self.top_p_end > 1:
+            raise UserError(f"algo.top_p_end={self.top_p_end:g} is no share: take up to 1.0.")
+        if self._anneals and not getattr(policy, "anneals", False):
+            raise UserError("algo.temperature_end and algo.top_p_end need policy=local, which can change in a run.")
+        if self.filter_silent and needs_critic(credit):
+            raise UserError("algo.filter_silent is for credit that compares a group; a critic learns from all.")
+
+    @property
+    def _anneals(self) -> bool:
+        return self.temperature_end is not None or self.top_p_end is not None
+
+    def _annealing(self, policy: Any) -> Annealing | None:
+        if not self._anneals:
+            return None
+        start = Sampling(policy.temperature, policy.top_p)
+        end = Sampling(self.temperature_end or start.temperature, self.top_p_end or start.top_p)
+        return Annealing(start, end, self.steps, self.anneal)
 
     def check_credit(self, credit: Credit) -> None:
         """
@@ -224,6 +257,8 @@ class Grpo:
 
         with Watch("Training", out / "metrics.jsonl", shown=("success", "reward")) as watch:
             kind, options = self._trainer()
+            options["selection"] = Selection(len(flow.tasks), self.curriculum, self.refill, flow.seed)
+            options["annealing"] = self._annealing(flow.policy)
             trainer = kind(flow, loaded, arguments, plan, keep, callbacks=[watch, Seal()], **options)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save(out / "model")
@@ -238,6 +273,8 @@ class Grpo:
             "importance_cap": self.importance_cap,
             "weighting": self.weighting,
             "kl_in": self.kl_in,
+            "filter_silent": self.filter_silent,
+            "novelty": self.novelty,
         }
 
 

@@ -18,39 +18,30 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object, is_peft_model
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from agenttrain import watch
-from agenttrain.errors import UserError
 from agenttrain.model.loaded import Loaded, ModelPolicy
+from agenttrain.trainer.alarms import Alarms
+from agenttrain.trainer.annealing import Annealing
 from agenttrain.trainer.batches import Rows, by_length
-from agenttrain.trainer.diversity import echo_trap
 from agenttrain.trainer.drift import AGREE, OldLogprobs, drift, verdict, weights
 from agenttrain.trainer.episodes import Flow, KlIn, check_episodes, figures, light
-from agenttrain.trainer.head import score_labelled_only
+from agenttrain.trainer.head import score_labelled_only, set_temperature
+from agenttrain.trainer.novelty import Novelty
+from agenttrain.trainer.playing import Played, play
+from agenttrain.trainer.selection import Selection
 from agenttrain.trainer.terms import pulls
 from agenttrain.trainer.tokens import IGNORED, Tokens, Weighting, label_trajectory, numbers, place, widen
 from agenttrain.types import FAILED_BY_US, Advantage, Trajectory
 
-NO_SIGNAL = 5
-"""Steps in a row in which no episode had an advantage, after which a warning is due."""
-
-GIVE_UP = 3
-"""Steps in a row in which no episode could be played, after which a run ends."""
-
-BONUS = "entropy_bonus.json"
-"""File of a checkpoint that holds what an adaptive entropy bonus has come to."""
-
-MULTIPLIERS = "multipliers.json"
-"""File of a checkpoint that holds the weights of the terms that are held to a budget."""
+STATE = "flow.json"
+"""File of a checkpoint that holds what a run has learned besides weights: bonus, multipliers, success, states met."""
 
 RECOMPUTED = "old_logprobs_recomputed"
 """Name of the figure (1 or 0) that says where a step's old log-probs came from."""
-
-_log = logging.getLogger(__name__)
 
 
 class FlowTrainer(GRPOTrainer):
@@ -72,6 +63,10 @@ class FlowTrainer(GRPOTrainer):
         importance_cap: float | None = 2.0,
         weighting: Weighting = "token",
         kl_in: KlIn = "loss",
+        selection: Selection | None = None,
+        filter_silent: bool = False,
+        novelty: float = 0.0,
+        annealing: Annealing | None = None,
     ) -> None:
         """`plan` has the numbers of each step's tasks; `keep` receives each of this process's episodes, scored and with
         its advantages in `meta`."""
@@ -79,20 +74,19 @@ class FlowTrainer(GRPOTrainer):
         self._old, self._cap = old_logprobs, importance_cap
         self._weighting: Weighting = weighting
         self._inputs: list[dict[str, Any]] = []
+        self._played = Played([], [], frozenset(), {})
         self._episodes: list[Trajectory] = []
         self._tokens: list[Tokens] = []
         self._sampled: torch.Tensor | None = None
         """Of the rows in the forward pass that is under way, 1 where a token was sampled."""
         self._learned: Rows | None = None
         """The rows whose loss is under way."""
-        self._silent_steps = 0
-        self._echoes = False
-        """Whether the echo trap has been warned of."""
-        self._hacked = False
-        """Whether reward hacking has been warned of."""
-        self._lost_steps = 0
-        """Steps in a row, this one included, in which no episode could be played."""
-        rows = [{"prompt": flow.tasks[n].id, "task": n, "step": step} for step, ns in enumerate(plan) for n in ns]
+        self._plan, self._selection = plan, selection or Selection(len(flow.tasks))
+        self._filters, self._novelty, self._annealing = filter_silent, novelty, annealing
+        self._states = Novelty()
+        self._nothing = False
+        """Whether the step that is under way has nothing to learn from."""
+        rows = [{"prompt": flow.tasks[n].id, "step": step} for step, ns in enumerate(plan) for n in ns]
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")  # TRL asks transformers the old way
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*'rollout_func'")
@@ -105,6 +99,7 @@ class FlowTrainer(GRPOTrainer):
                 rollout_func=self._rollout,
                 callbacks=callbacks,
             )
+        self._alarms = Alarms(self.accelerator.is_main_process)
         if kl_in == "reward":
             self.beta = 0.0  # in the loss
         self.remove_callback(PrinterCallback)
@@ -121,20 +116,20 @@ class FlowTrainer(GRPOTrainer):
 
     def _rollout(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, list[Any]]:
         """Play this process's rows; each episode is the prompt it opened with, and everything after as a completion."""
-        first = self.accelerator.process_index * len(self._inputs)
-        owed = [
-            self.flow.owed(row["task"], (first + place) % self.num_generations, row["step"])
-            for place, row in enumerate(self._inputs)
-        ]
-        ended: dict[tuple[str, int], Trajectory] = {}
-        with watch.progress(f"Step {self._inputs[0]['step'] + 1}", len(owed)) as bar, self.accelerator.autocast():
-            for trajectory in self.flow.play(owed):
-                ended[trajectory.task.id, trajectory.attempt] = trajectory
-                bar.advance(1)
-        self._episodes = [ended[attempt.task.id, attempt.attempt] for attempt in owed]
+        step, first = self._inputs[0]["step"], self.accelerator.process_index * len(self._inputs)
+        if self._annealing is not None:
+            self._anneal(self._annealing, step)
+        rows, size = range(first, first + len(self._inputs)), self.args.num_generations or 1
+        with self.accelerator.autocast():
+            self._played = play(self.flow, self._selection, self._plan[step], rows, size, step, gather_object)
+        self._episodes = self._played.episodes
         if self._step == 0:
             check_episodes(self._episodes, self.chat)
-        self._tokens = [_trained(trajectory, self.chat.pad_id) for trajectory in self._episodes]
+        masked = self._played.silent if self._filters else ()
+        self._tokens = [
+            _trained(trajectory, self.chat.pad_id, row // size in masked)
+            for row, trajectory in zip(rows, self._episodes, strict=True)
+        ]
         return {
             "prompt_ids": [tokens.ids[: tokens.opening] for tokens in self._tokens],
             "completion_ids": [tokens.ids[tokens.opening :] for tokens in self._tokens],
@@ -157,6 +152,8 @@ class FlowTrainer(GRPOTrainer):
             out["ref_per_token_logps"] *= out["tool_mask"]  # as in `_label_sampled`
             if not self.beta:
                 self._charge_kl(out.pop("ref_per_token_logps"))
+        if self._novelty:
+            self._reward_novelty()
         batch = self._gathered(out)
         began = time.perf_counter()
         advantages = self.flow.credit(batch)
@@ -164,14 +161,12 @@ class FlowTrainer(GRPOTrainer):
         own = advantages[self._own]
         out["advantages"] = self._padded(own).to(out["completion_ids"].device)
         shown = figures(batch, advantages) | pulls(batch, advantages, self.flow.credit) | self.flow.combine.adapt(batch)
-        self._report(shown, int(out["num_items_in_batch"]), seconds)
-        self._tell_of_rewards(batch)
-        self._count_lost(batch)
-        for trajectory, per_turn in zip(self._episodes, own, strict=True):
-            means = [fmean(numbers(advantage)) for advantage in per_turn]
-            trajectory.meta |= {"method": "rl", "step": inputs[0]["step"], "advantages": means}
-            if self._keep is not None:
-                self._keep(trajectory)
+        self._report(shown | self._played.shown, int(out["num_items_in_batch"]), seconds)
+        self._alarms.episodes(batch, inputs[0]["step"] + 1)
+        self._nothing = bool(self._alarms.lost_steps or not out["num_items_in_batch"])
+        if self._novelty:
+            self._states.count(batch)
+        self._hand_on(own, inputs[0]["step"])
         return out
 
     def _gathered(self, out: Rows) -> list[Trajectory]:
@@ -179,11 +174,11 @@ class FlowTrainer(GRPOTrainer):
         return gather_object([light(trajectory) for trajectory in self._episodes])
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Where no episode could be played there is no gradient, so that AdamW's memory moves no weight, and to the
-        schedule of the learning rate the step was skipped."""
+        """Where no episode has a token to learn from there is no gradient, so that AdamW's memory moves no weight, and
+        to the schedule of the learning rate the step was skipped."""
         loss = super().training_step(model, inputs, num_items_in_batch)
-        self.optimizer._is_overflow = bool(self._lost_steps)  # accelerate's word for it
-        if self._lost_steps:
+        self.optimizer._is_overflow = self._nothing  # accelerate's word for it
+        if self._nothing:
             self.model.zero_grad()
         return loss
 
@@ -204,7 +199,7 @@ class FlowTrainer(GRPOTrainer):
         bonus = self._bonus
         try:
             loss = super()._compute_loss(model, self._learned)
-            if self._lost_steps:
+            if self._nothing:
                 self._bonus = bonus  # tokens that nobody sampled have no entropy to go by
             inputs["old_per_token_logps"] = self._learned["old_per_token_logps"]  # for `num_iterations`
             return loss
@@ -247,21 +242,13 @@ class FlowTrainer(GRPOTrainer):
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         super()._save_checkpoint(*args, **kwargs)
-        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-        if self.args.should_save and self.use_adaptive_entropy:
-            (folder / BONUS).write_text(json.dumps(self._bonus))
-        if self.args.should_save and self.flow.combine.multipliers:
-            (folder / MULTIPLIERS).write_text(json.dumps(self.flow.combine.multipliers))
+        if self.args.should_save:
+            folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+            (folder / STATE).write_text(json.dumps(self._learned_beside))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        file = Path(resume_from_checkpoint) / BONUS
-        if self.use_adaptive_entropy and file.is_file():
-            self._bonus = json.loads(file.read_text())
-        file = Path(resume_from_checkpoint) / MULTIPLIERS
-        if file.is_file():
-            ours = self.flow.combine.multipliers
-            ours |= {name: weight for name, weight in json.loads(file.read_text()).items() if name in ours}
+        self._learned_beside = json.loads((Path(resume_from_checkpoint) / STATE).read_text())
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """None: TRL's says "fine-tuned version of None" of a model that was built here."""
@@ -281,6 +268,25 @@ class FlowTrainer(GRPOTrainer):
     @_bonus.setter
     def _bonus(self, bonus: tuple[float, float]) -> None:
         self.entropy_coef, self._last_world_entropy = bonus
+
+    @property
+    def _learned_beside(self) -> dict[str, Any]:
+        """What a resumed run needs to go on as this one would, besides weights and what transformers keeps."""
+        return {
+            "entropy_bonus": self._bonus,
+            "multipliers": self.flow.combine.multipliers,
+            "success": self._selection.known,
+            "states": self._states.met,
+        }
+
+    @_learned_beside.setter
+    def _learned_beside(self, state: dict[str, Any]) -> None:
+        if self.use_adaptive_entropy:
+            self._bonus = state["entropy_bonus"]
+        ours = self.flow.combine.multipliers
+        ours |= {name: weight for name, weight in state["multipliers"].items() if name in ours}
+        self._selection.known = {int(task): rate for task, rate in state["success"].items()}
+        self._states.met.update(state["states"])
 
     @property
     def _own(self) -> slice:
@@ -365,71 +371,50 @@ class FlowTrainer(GRPOTrainer):
         ]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
+    def _reward_novelty(self) -> None:
+        """What states that were seldom met before this step are worth, as a score `novelty`."""
+        for trajectory in self._episodes:
+            if trajectory.stop not in FAILED_BY_US:
+                trajectory.scores["novelty"] = self._states.bonus(trajectory)
+                trajectory.weights["novelty"] = self._novelty
+
+    def _anneal(self, annealing: Annealing, step: int) -> None:
+        """The step's temperature and top-p, for who samples and for who trains."""
+        policy: Any = self.flow.policy
+        now = annealing.at(step)
+        policy.temperature, policy.top_p = now.temperature, now.top_p
+        for model in filter(None, (self.model, self.ref_model)):
+            plain = self.accelerator.unwrap_model(model, keep_torch_compile=False)
+            set_temperature(plain.get_base_model() if is_peft_model(plain) else plain, now.temperature)
+        self._metrics["train"]["temperature"].append(now.temperature)
+        self._metrics["train"]["top_p"].append(now.top_p)
+
+    def _hand_on(self, advantages: Sequence[Sequence[Advantage]], step: int) -> None:
+        """This process's episodes, to whoever keeps them; those of groups that gave way have taught nothing."""
+        for trajectory, per_turn, tokens in zip(self._episodes, advantages, self._tokens, strict=True):
+            learned = any(label != IGNORED for label in tokens.labels)
+            means = [fmean(numbers(advantage)) if learned else 0.0 for advantage in per_turn]
+            trajectory.meta |= {"method": "rl", "step": step, "advantages": means}
+        for trajectory in self._played.replaced:
+            nothing = [0.0] * len(trajectory.turns)
+            trajectory.meta |= {"method": "rl", "step": step, "advantages": nothing, "replaced": True}
+        if self._keep is not None:
+            for trajectory in (*self._episodes, *self._played.replaced):
+                self._keep(trajectory)
+
     def _report(self, shown: dict[str, float], sampled: int, seconds: float) -> None:
         shown |= {"rollout_seconds": seconds, "tokens_per_second": sampled / max(seconds, 1e-9)}
         for name, value in shown.items():
             self._metrics["train"][name].append(value)
-        silent = shown["advantage_std"] < 1e-9 and not shown["lost_step"]
-        self._silent_steps = self._silent_steps + 1 if silent else 0
-        if self._silent_steps == NO_SIGNAL and self.accelerator.is_main_process:
-            _log.warning(
-                "No signal: every group scored the same in the last %d steps (success %.2f), so nothing is learned. "
-                "Take easier or harder tasks, larger groups, or a reward that tells attempts apart.",
-                NO_SIGNAL,
-                shown["success"],
-            )
-        if not self._echoes and (seen := echo_trap(self.state.log_history)) and self.accelerator.is_main_process:
-            self._echoes = True
-            _log.warning(
-                "The policy echoes itself: in the last steps %s. It often collapses next. Go back to an earlier "
-                "checkpoint with a lower learning rate, algo.epsilon_high=0.28 or algo.entropy_bonus.",
-                seen,
-            )
-
-    def _tell_of_rewards(self, batch: Sequence[Trajectory]) -> None:
-        """Warn of rewards that failed in this step, and once of rewards that are being gamed."""
-        failed = [t.error for t in batch if t.stop == "reward_error"]
-        if failed and self.accelerator.is_main_process:
-            _log.warning(
-                "Step %d: %d of %d episodes could not be scored and are masked (%s).",
-                self._inputs[0]["step"] + 1,
-                len(failed),
-                len(batch),
-                failed[0],
-            )
-        if not self._hacked and (seen := self.flow.combine.hacked(self.state.log_history)):
-            self._hacked = True
-            if self.accelerator.is_main_process:
-                _log.warning(
-                    "Reward hacking: %s. Look at such episodes in trajectories.jsonl, mend the reward, "
-                    "and go back to an earlier checkpoint.",
-                    seen,
-                )
-
-    def _count_lost(self, batch: Sequence[Trajectory]) -> None:
-        """
-        Raises:
-            UserError: no episode of `GIVE_UP` steps in a row could be played.
-        """
-        self._lost_steps = self._lost_steps + 1 if all(t.stop in FAILED_BY_US for t in batch) else 0
-        if not self._lost_steps:
-            return
-        step, error = self._inputs[0]["step"] + 1, batch[0].error
-        if self._lost_steps == GIVE_UP:
-            raise UserError(
-                f"None of the episodes of steps {step - GIVE_UP + 1} to {step} could be played: {error}\n"
-                "Mend what failed, then go on from the newest checkpoint with resume=true."
-            )
-        if self.accelerator.is_main_process:
-            _log.warning("Step %d: none of its %d episodes could be played (%s).", step, len(batch), error)
-            _log.warning("Nothing is learned from it: no optimizer step, and the learning rate stays.")
+        self._alarms.signal(shown)
+        self._alarms.course(self.state.log_history, self.flow.combine)
 
 
-def _trained(trajectory: Trajectory, pad_id: int) -> Tokens:
-    """The episode's tokens; for one that says nothing about the agent, or has none, two pads without loss (TRL takes no
-    empty completion)."""
+def _trained(trajectory: Trajectory, pad_id: int, masked: bool) -> Tokens:
+    """The episode's tokens; for one that is `masked`, says nothing about the agent, or has none, two pads without loss
+    (TRL takes no empty completion)."""
     tokens = label_trajectory(trajectory)
-    if trajectory.stop in FAILED_BY_US or not tokens.ids:
+    if masked or trajectory.stop in FAILED_BY_US or not tokens.ids:
         return Tokens([pad_id] * 2, [IGNORED] * 2, [-1] * 2)
     return tokens
 

@@ -24,14 +24,6 @@ from agenttrain.trainer.grpo import Grpo
 from .letters import CREDITS, LIMITS, Game, algo_of, credit_of, score, small, tasks
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def train(out: Path, algo: Grpo, credit=None, lora=0, resume=False, policy=None, keep=None, n=4):
     loaded = small(lora).load(trainable=True)
     policy = policy or Local(slots=8, context=128)
@@ -173,8 +165,10 @@ def test_any_credit_is_the_same_over_two_processes(tmp_path):
 
 
 def compare_two_processes_with_one(tmp_path, credits):
-    """Six episodes of three groups of two: with three rows a process, the second group is split."""
+    """Six episodes of three groups of two: with three rows a process, the second group is split. What chooses tasks, and
+    what counts states, must see what both have played."""
     algo = {"steps": 2, "tasks_per_step": 3, "group_size": 2, "batch_size": 3, "learning_rate": 1e-3}
+    algo |= {"refill": 1, "curriculum": "success", "novelty": 0.1}
     command = ["torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--rdzv-backend=c10d"]
     command += ["--rdzv-endpoint=localhost:0", str(Path(__file__).with_name("two_processes.py"))]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

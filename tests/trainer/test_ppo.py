@@ -25,15 +25,6 @@ from agenttrain.types import FAILED_BY_US
 
 from .letters import LIMITS, Game, flow, score, small, tasks
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 SHORT = Ppo(
     steps=4,
     tasks_per_step=2,

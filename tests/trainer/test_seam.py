@@ -15,7 +15,7 @@ from agenttrain.credit.gigpo import Gigpo
 from agenttrain.credit.grpo import Grpo as GrpoCredit
 from agenttrain.credit.turn import Turn
 from agenttrain.errors import UserError
-from agenttrain.trainer import seam
+from agenttrain.trainer import alarms, seam
 from agenttrain.trainer.episodes import schedule
 from agenttrain.trainer.grpo import Grpo
 from agenttrain.trainer.seam import FlowTrainer
@@ -24,14 +24,6 @@ from agenttrain.trainer.tokens import label_trajectory
 from .letters import Game, flow, small
 
 LOSSES = ("grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def trainer(tmp_path, credit=None, lora=0, env=None, callbacks=None, loaded=None, old="auto", **options) -> FlowTrainer:
@@ -379,7 +371,7 @@ class Weights(TrainerCallback):
 def test_a_step_that_nobody_could_play_changes_nothing_and_is_told(tmp_path, caplog):
     kept = Weights()
     some = trainer(tmp_path, steps=4, env=Outage(1), callbacks=[kept], schedule="linear", beta=0.1, weight_decay=0.1)
-    with caplog.at_level(logging.WARNING, logger=seam.__name__):
+    with caplog.at_level(logging.WARNING, logger=alarms.__name__):
         some.train()
     before, lost, after, _ = kept.seen
     assert torch.equal(before, lost), "neither AdamW's momentum nor its decay"
@@ -414,11 +406,11 @@ def test_history_that_was_rendered_again_is_an_error(tmp_path):
 
 
 def test_steps_without_signal_are_said_once(tmp_path, caplog):
-    some = trainer(tmp_path, steps=seam.NO_SIGNAL + 2)
+    some = trainer(tmp_path, steps=alarms.NO_SIGNAL + 2)
     some.flow.score = lambda trajectory: trajectory  # no scores, so every return is 0
-    with caplog.at_level(logging.WARNING, logger=seam.__name__):
+    with caplog.at_level(logging.WARNING, logger=alarms.__name__):
         some.train()
-    assert [record.message[:10] for record in caplog.records if record.name == seam.__name__] == ["No signal:"]
+    assert [record.message[:10] for record in caplog.records if record.name == alarms.__name__] == ["No signal:"]
 
 
 def test_figures_of_a_step_reach_the_log(tmp_path):
