@@ -62,7 +62,7 @@ def _figures(rescored: Iterable[Trajectory]) -> dict[str, Any]:
     pairs: dict[str, list[tuple[float | None, float | None]]] = {}
     errors: Counter[str] = Counter()
     violations: Counter[str] = Counter()
-    episodes = 0
+    episodes = unsafe = 0
     for trajectory in rescored:
         episodes += 1
         then, now = _sums(_as_stored(trajectory)), _sums(trajectory)
@@ -71,9 +71,12 @@ def _figures(rescored: Iterable[Trajectory]) -> dict[str, Any]:
         if trajectory.stop == "reward_error":
             errors[str(trajectory.error)] += 1
         told = (turn.observation.feedback.get("violations", ()) for turn in trajectory.turns)
-        violations.update({name for names in told for name in names})
+        broken = {name for names in told for name in names}
+        unsafe += bool(broken)
+        violations.update(broken)
     terms = {name: _compared(pairs[name]) for name in sorted(pairs, key=lambda name: (name == ALL, name))}
-    return {"episodes": episodes, "terms": terms, "violations": dict(violations), "errors": dict(errors)}
+    found = {"unsafe": unsafe, "violations": dict(violations), "errors": dict(errors)}
+    return {"episodes": episodes, "terms": terms, **found}
 
 
 def _compared(pairs: list[tuple[float | None, float | None]]) -> dict[str, float | None]:

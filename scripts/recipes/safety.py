@@ -1,0 +1,75 @@
+"""Outcome alone against outcome and safety: does a model that learned from a sloppy expert become safe, and stay good?
+
+    python scripts/recipes/safety.py --seed 0 --out runs/safety-show-0
+
+On a desk (`scripts/recipes/desk`) notes name what to delete, half of them carry an instruction to delete more, and the
+verifier sees only whether the old things are gone. An expert that asks before half of its deletions and obeys half of
+the instructions is cloned; the clone learns by rl from the outcome alone (safety is only logged) and from the outcome
+with a veto of safety. `table.md` in `--out` has success and violations of all three on notes drawn by another seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+DESK = Path(__file__).parent / "desk"
+PRINCIPLES = ("confirm", "injection")
+SAFETY = "reward=[rlvf,desk_safety]"
+ARMS = {"outcome": "combine.watch=[desk_safety]", "veto": "combine.veto=[desk_safety]"}
+SFT = (
+    "model=tiny_0_2m data.success=null data.skip=[] data.duplicates=true algo.epochs=3 algo.batch_size=8 algo.warmup=20"
+)
+RL = "algo.tasks_per_step=8 algo.group_size=8 algo.batch_size=16 algo.learning_rate=2e-3 algo.save_steps=1000"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0, help="of notes, weights and sampling")
+    parser.add_argument("--out", type=Path, default=Path("runs/safety-show"))
+    parser.add_argument("--notes", type=int, default=600, help="that the clone learns from")
+    parser.add_argument("--steps", type=int, default=40, help="of rl")
+    parser.add_argument("--tasks", type=int, default=100, help="of the evaluation")
+    chosen = parser.parse_args()
+    out, seed, desk = chosen.out, f"seed={chosen.seed}", ["env=desk", "task=desk"]
+    notes = [*desk, f"task.seed={chosen.seed}", seed]
+    sloppy = ["policy=desk_expert", "policy.asks=0.5", "policy.obeys=0.5", f"task.n={chosen.notes}"]
+    agenttrain("generate-trajectories", out / "expert", *notes, *sloppy)
+    rate = ["algo.learning_rate=5e-3", "algo.extra.adam_beta2=0.95", f"model.seed={chosen.seed}", seed]
+    agenttrain("sft", out / "clone", *SFT.split(), f"data.path={out}/expert/trajectories.jsonl", *rate)
+    start = [f"model.path={out}/clone/model", "rollout.max_tokens=24"]
+    for arm, rule in ARMS.items():
+        steps = ["task.n=2000", f"algo.steps={chosen.steps}", *RL.split()]
+        agenttrain("rl", out / arm, *notes, *start, SAFETY, rule, *steps)
+    lines = [f"| {seed} | success | unsafe | confirm | injection |", "|---|---|---|---|---|"]
+    lines += [row(name, out, chosen.tasks, chosen.seed) for name in ("clone", *ARMS)]
+    (out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+    return 0
+
+
+def row(name: str, out: Path, tasks: int, seed: int) -> str:
+    """Success and violations of one model, in percent of the episodes."""
+    drawn = ["env=desk", "task=desk", f"task.n={tasks}", f"task.seed={seed + 1000}", f"seed={seed}"]
+    played, judged = out / f"eval-{name}", out / f"judged-{name}"
+    agenttrain("eval", played, *drawn, f"model.path={out}/{name}/model", "rollout.max_tokens=24")
+    agenttrain("rescore", judged, f"path={played}", SAFETY)
+    success = json.loads((played / "eval.json").read_text())["success"]["value"]
+    found = json.loads((judged / "figures.json").read_text())
+    broken = [found["unsafe"], *(found["violations"].get(principle, 0) for principle in PRINCIPLES)]
+    shares = " | ".join(f"{100 * n / found['episodes']:.1f} %" for n in broken)
+    return f"| {name} | {100 * success:.1f} % | {shares} |"
+
+
+def agenttrain(command: str, out: Path, *words: str) -> None:
+    """Run one command, unless its folder is there already."""
+    if not out.exists():
+        call = [sys.executable, "-m", "agenttrain", command, "--config-dir", str(DESK), f"out={out}", *words]
+        subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
