@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
-_STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_STEERS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
+)
 
 
 def visible(text: str) -> str:
-    r"""The text with every control character but tab and line feed, and every change of direction, as `\x1b`."""
+    r"""The text with every control character but tab and line feed, every change of direction and every character that
+    a model reads and nobody sees (of no width, tags) as `\x1b`. What joins letters and emoji stays."""
     return _STEERS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 

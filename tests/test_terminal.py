@@ -10,6 +10,7 @@ from agenttrain.terminal import plain, visible
         ("done\rfail\x08\x7f", r"done\rfail\x08\x7f"),
         ("\x9b31m", r"\x9b31m"),
         ("evil\u202etxt.exe\u2066", r"evil\u202etxt.exe\u2066"),
+        ("pay\u200bpal\U000e0041\ufeff", r"pay\u200bpal\U000e0041\ufeff"),
         ("a\tb\n語 é 👩\u200d🔬", "a\tb\n語 é 👩\u200d🔬"),
     ],
 )

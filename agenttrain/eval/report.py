@@ -68,8 +68,11 @@ def rows(evaluation: Evaluation) -> list[tuple[str, str]]:
     """What a person wants to know, as names and texts."""
     figures, found = evaluation["figures"], [("success (95 % interval)", rate_text(evaluation["success"]))]
     found += [(f"success in {name}", rate_text(rate)) for name, rate in evaluation["success_in"].items()]
+    # 2, 4, 8, ... and the last; `eval.json` has every k.
+    known = [int(k) for k in evaluation["pass_at"] if k != "1"]
+    shown = {str(k) for k in known if k & (k - 1) == 0 or k == max(known)}
     for name, sign in (("pass_at", "pass@"), ("pass_hat", "pass^")):
-        found += [(f"{sign}{k}", rate_text(rate)) for k, rate in evaluation[name].items() if k != "1"]
+        found += [(f"{sign}{k}", rate_text(rate)) for k, rate in evaluation[name].items() if k in shown]
     found.append(("turns per episode", _number(figures["turns"])))
     found.append(("turns of successes", _number(figures["turns_of_successes"])))
     found.append(("invalid calls, of all turns", _percent(figures["invalid_calls"])))

@@ -87,3 +87,9 @@ def test_of_several_environments_each_has_its_own_success(episode):
     assert {name: rate["value"] for name, rate in found["success_in"].items()} == {"craft": 0.5, "sql": 1.0}
     assert "success in craft" in dict(rows(found))
     assert evaluate(episodes)["success_in"] == {}
+
+
+def test_of_many_attempts_the_table_has_powers_of_two_and_the_last(episode):
+    found = evaluate([episode("a", n, n % 2 == 0) for n in range(11)])
+    assert [name for name, _ in rows(found) if name.startswith("pass@")] == ["pass@2", "pass@4", "pass@8", "pass@11"]
+    assert len(found["pass_at"]) == 11
