@@ -16,6 +16,7 @@ FUNCTION = {
         "type": "dict",
         "properties": {
             "what": {"type": "string"},
+            "note": {"type": "string"},
             "count": {"type": "integer"},
             "price": {"type": "float"},
             "fast": {"type": "boolean"},
@@ -69,6 +70,7 @@ def test_possible_values_are_right_in_whatever_capitals_and_what_may_be_left_out
         ({"what": ...}, "what is missing"),
         ({"price": ...}, "price is missing"),
         ({"size": 3}, "size is unexpected"),
+        ({"note": "none of the possible answers has it"}, "note is unexpected"),
         ({"what": "pear"}, "what: 'pear' is none of"),
         ({"count": 3}, "count: 3 is none of"),
         ({"count": "2"}, "count: '2' is no integer"),

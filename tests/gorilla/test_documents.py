@@ -61,6 +61,8 @@ def test_a_fifth_of_the_apis_is_held_out_and_the_splits_share_none():
     train, heldout = of_split(documents, "train"), of_split(documents, "heldout")
     assert len(train) + len(heldout) == len(of_split(documents, "all")) == 300
     assert 30 < len(heldout) < 90
+    others = [Document(f"another {one.id}", {"api_call": one.call}) for one in heldout]
+    assert of_split(others, "heldout") == others, "an API of two documents is in one split"
 
 
 def test_an_api_is_renamed_wherever_its_document_tells_its_name():

@@ -53,6 +53,7 @@ def test_one_without_strings_is_known_by_its_callee():
     database = Database([GOLD, forest])
     assert database.judge("RandomForest(max_depth=20)", GOLD) == "error"
     assert database.judge("DeepForest(max_depth=20)", GOLD) == "hallucination"
+    assert Database([document("RandomForest()")]).judge_legacy("RandomForest()", GOLD) == "hallucination"
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="APIBench is not at ../shared/data/gorilla")
