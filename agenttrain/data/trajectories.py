@@ -28,12 +28,13 @@ class Trajectories(Selected):
 
     def read(self, path: str) -> Iterator[Example | str]:
         for number, trajectory in numbered(path):
-            if trajectory.stop in FAILED_BY_US:
-                yield f"ended by {trajectory.stop}"
-            elif not trajectory.turns:
-                yield "no turns"
-            else:
-                yield self._example(trajectory, f"{path}:{number}")
+            yield self.refusal(trajectory) or self._example(trajectory, f"{path}:{number}")
+
+    def refusal(self, trajectory: Trajectory) -> str | None:
+        """Why an episode is no record, whatever its outcome; None if it is one."""
+        if trajectory.stop in FAILED_BY_US:
+            return f"ended by {trajectory.stop}"
+        return None if trajectory.turns else "no turns"
 
     def _example(self, trajectory: Trajectory, source: str) -> Example:
         messages = [m | {"train": False} if m["role"] == "assistant" else m for m in trajectory.messages]

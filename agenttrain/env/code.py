@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
+from agenttrain.env.session import Session
 from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count, Positive
 from agenttrain.sandbox.grader import grade
-from agenttrain.sandbox.interpreter import Interpreter, Result
 from agenttrain.sandbox.sandbox import Limits, Sandbox
-from agenttrain.terminal import plain
 from agenttrain.types import Message, Observation, Task, Tool
 
 TOOLS = [
@@ -64,15 +62,13 @@ class Code:
 class CodeEpisode:
     """One attempt, over at the first `submit`.
 
-    `feedback` of a run holds `status` (`ok`, `error`, `timeout`, `killed`) and, if the run was not ok, `tool_error`
-    (the exception's name, or the status); the interpreter tells this of itself. Of a submission it holds what the
-    grader saw: `tests`, `tests_passed`, `faults` (how the program failed, by name) and `success` (all tests passed).
+    `feedback` of a run holds what the interpreter tells of itself (see `Session.run`). Of a submission it holds what
+    the grader saw: `tests`, `tests_passed`, `faults` (how the program failed, by name) and `success` (all passed).
     """
 
     def __init__(self, task: Task, settings: Code, seed: int) -> None:
         self.task, self.settings = task, settings
-        self.interpreter = Interpreter(settings.sandbox, seed, kept=4 * settings.max_chars)
-        self._runs: list[str] = []
+        self.session = Session(settings.sandbox, seed, settings.seconds, settings.max_chars)
 
     @property
     def tools(self) -> list[Tool]:
@@ -81,7 +77,7 @@ class CodeEpisode:
     @property
     def state(self) -> str:
         """Task and the runs that made the interpreter's names."""
-        return f"{self.task.id} {hashlib.sha256(repr(self._runs).encode()).hexdigest()[:16]}"
+        return f"{self.task.id} {self.session.state}"
 
     def start(self) -> list[Message]:
         return self.task.messages
@@ -92,7 +88,7 @@ class CodeEpisode:
             return refused(action, call, state)
         code = call.arguments["code"]
         if call.name == "python":
-            text, facts = self._run(code)
+            text, facts = self.session.run(code)
             return Observation(answers(action, call, text), state=state, feedback=facts)
         verdict = grade(self.settings.sandbox, code, self.task.answer, self.settings.seconds, self.settings.grading)
         facts = {
@@ -104,25 +100,4 @@ class CodeEpisode:
         return Observation([], float(verdict.success), True, state, facts)
 
     def close(self) -> None:
-        self.interpreter.close()
-
-    def _run(self, code: str) -> tuple[str, dict[str, Any]]:
-        """What is shown, and the facts of this step."""
-        try:
-            result = self.interpreter.run(code, self.settings.seconds)
-        except ValueError:
-            return "The code is too long.", {"status": "error", "tool_error": "too long"}
-        self._runs.append(code)
-        facts: dict[str, Any] = {"status": result.status}
-        if result.status != "ok":
-            facts["tool_error"] = result.exception or result.status
-        if result.exit_code is not None:  # the interpreter has ended
-            self._runs.clear()
-        return plain(result.output, self.settings.max_chars) + self._ending(result) or "(no output)", facts
-
-    def _ending(self, result: Result) -> str:
-        if result.status == "timeout":
-            return f"\n[stopped after {self.settings.seconds:g} s; all names are lost]"
-        if result.status == "killed":
-            return "\n[killed, maybe for its use of memory or disk; all names are lost]"
-        return "" if result.exit_code is None else f"\n[exited with {result.exit_code}; all names are lost]"
+        self.session.close()
