@@ -15,7 +15,8 @@ import argparse
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import cycle, islice
 from typing import Any
 
@@ -90,14 +91,23 @@ def held() -> dict[str, float]:
     return {
         "processes": len(family()),
         "threads": threading.active_count(),
-        "open files": sum(process.num_fds() for process in family()),
+        "open files": total(psutil.Process.num_fds),
         "memory, MB": memory(),
     }
 
 
 def memory() -> float:
     """MB of this process and all below it; what processes share counts by its share (PSS)."""
-    return sum(process.memory_full_info().pss for process in family()) / 1e6
+    return total(lambda process: process.memory_full_info().pss) / 1e6
+
+
+def total(figure: Callable[[psutil.Process], float]) -> float:
+    """Over this process and all below it that do not end meanwhile."""
+    found = 0.0
+    for process in family():
+        with suppress(psutil.NoSuchProcess):
+            found += figure(process)
+    return found
 
 
 def family() -> list[psutil.Process]:
