@@ -341,14 +341,14 @@ def test_ctrl_c_ends_a_run_with_130_and_one_line(home, probe):
     process = start(probe, "seed=4", "env.slack=1")
     wait_for(home / "runs/rl/started")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert err.strip().splitlines() == ["agenttrain: interrupted; resume=true continues what can be continued"]
 
 
 def test_multirun_runs_the_product_and_survives_a_failing_job(home, probe):
     process = start(probe, "seed=1,3", "env.slack=range(1,3)", "out=many", "--multirun")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 1, err
     folders = sorted(folder.name for folder in (home / "many").iterdir())
     assert folders == [f"{i}-seed-{s}_env.slack-{k}" for i, (s, k) in enumerate([(1, 1), (1, 2), (3, 1), (3, 2)])]
@@ -372,7 +372,7 @@ def test_ctrl_c_ends_the_jobs_of_a_multirun(home, probe):
     process = start(probe, "seed=4,1", "out=many", "--multirun")
     wait_for(home / "many/0-seed-4/started")
     process.send_signal(signal.SIGINT)  # to the parent alone, as `kill -INT` does; a terminal sends it to both
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     assert process.returncode == 130
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
@@ -380,7 +380,7 @@ def test_ctrl_c_ends_the_jobs_of_a_multirun(home, probe):
 
 
 def wait_for(path):
-    for _ in range(400):
+    for _ in range(2400):
         if path.exists():
             return
         time.sleep(0.05)
