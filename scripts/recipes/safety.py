@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,8 +66,9 @@ def row(name: str, out: Path, tasks: int, seed: int) -> str:
 
 
 def agenttrain(command: str, out: Path, *words: str) -> None:
-    """Run one command, unless its folder is there already."""
-    if not out.exists():
+    """Run one command, unless it has ended before: its report comes last."""
+    if not (out / "report.md").exists():
+        shutil.rmtree(out, ignore_errors=True)
         call = [sys.executable, "-m", "agenttrain", command, "--config-dir", str(DESK), f"out={out}", *words]
         subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from itertools import count
 
 import pytest
 import torch
@@ -149,6 +150,23 @@ def test_a_reward_that_fails_now_and_then_is_told_and_its_episodes_are_masked(tm
     assert any(number for t in kept for number in t.meta["advantages"])
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert rows[0]["reward_errors"] == 2.0
+
+
+def test_rewards_that_are_gamed_are_warned_of_once(tmp_path, caplog, monkeypatch):
+    """The watched verifier passes every episode of the first step (8 of them), and none after."""
+    monkeypatch.setattr("agenttrain.combine.WINDOW", 1)
+    asked = count()
+
+    class Strict(Fails):
+        def __call__(self, trajectory):
+            return [float(next(asked) < 8), *[0.0] * (len(trajectory.turns) - 1)]
+
+    with caplog.at_level(logging.WARNING):
+        curves = train(tmp_path, {"count": CountA(), "strict": Strict({})}, watch=["strict"])
+    gaps = [row["gap/strict"] for row in curves.steps]
+    assert gaps[0] <= 0.0 < min(gaps[1:])
+    assert caplog.text.count("Reward hacking: the share of episodes") == 1
+    assert "advantage/strict" not in curves.steps[0], "it is only looked at"
 
 
 def test_a_reward_that_fails_always_ends_the_run_at_its_first_step(tmp_path):
