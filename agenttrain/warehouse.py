@@ -9,19 +9,20 @@ import random
 import re
 from dataclasses import dataclass
 
-ITEMS = ("tin", "oak", "silk", "salt", "wool", "clay", "rice", "coal", "jade", "wax", "tea", "iron")
+ITEMS = tuple("ABCDEFGHIJKL")
+"""The crates in it."""
 MEASURES = ("price", "weight")
 FOLDS = {"total": "plus", "largest": "larger"}
 """Word of a question -> the tool that joins two numbers so."""
 
 TOOLS = '''
-def price(item):
-    """The price of an item."""
-    return {price}[item]
+def price(crate):
+    """The price of a crate."""
+    return {price}[crate]
 
-def weight(item):
-    """The weight of an item."""
-    return {weight}[item]
+def weight(crate):
+    """The weight of a crate."""
+    return {weight}[crate]
 
 def plus(a, b):
     """The sum of two numbers."""
@@ -35,7 +36,7 @@ def larger(a, b):
 
 @dataclass(frozen=True)
 class Question:
-    """`What is the total price of tin, oak?`"""
+    """`What is the total price of A, B?`"""
 
     fold: str
     measure: str
@@ -46,19 +47,19 @@ class Question:
         return f"What is the {self.fold} {self.measure} of {', '.join(self.items)}?"
 
     def answer(self, table: dict[str, dict[str, int]]) -> int:
-        """In the warehouse of this `table`: measure -> item -> number."""
+        """In the warehouse of this `table`: measure -> crate -> number."""
         numbers = [table[self.measure][item] for item in self.items]
         return sum(numbers) if self.fold == "total" else max(numbers)
 
 
 def draw(rng: random.Random, lengths: list[int]) -> Question:
-    """A question about as many items as one of `lengths` says."""
+    """A question about as many crates as one of `lengths` says."""
     items = rng.sample(ITEMS, rng.choice(lengths))
     return Question(rng.choice(list(FOLDS)), rng.choice(MEASURES), tuple(items))
 
 
 def stock(rng: random.Random) -> dict[str, dict[str, int]]:
-    """The numbers of a warehouse: measure -> item -> 2 to 60, no two items alike."""
+    """The numbers of a warehouse: measure -> crate -> 2 to 60, no two crates alike."""
     return {measure: dict(zip(ITEMS, rng.sample(range(2, 61), len(ITEMS)), strict=True)) for measure in MEASURES}
 
 

@@ -1,0 +1,100 @@
+"""CodeAct (arXiv 2402.01030) at tiny scale: the same questions by code, JSON and text; who needs the fewest turns?
+
+    python scripts/recipes/codeact.py --out runs/codeact-show
+
+Questions about crates take a call of a tool for each crate and one for each pair of numbers. For each seed and form of
+actions the scripted teacher plays; with `--train` a model of 0.2 M random weights learns from what the paper's choice
+keeps of that, and plays questions that it never saw. Ten steps for all, since with a call a step five are too few.
+`table.md` in `--out` has the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from pathlib import Path
+from statistics import fmean, stdev
+
+from agenttrain import store
+from agenttrain.types import Trajectory
+
+FORMS = ("code", "json", "text")
+STEPS = 10
+ROWS = ("turns of successes", *(f"success within {k} turns" for k in (1, 2, 3, 4, 5, STEPS)))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of tasks, errors and weights")
+    parser.add_argument("--out", type=Path, default=Path("runs/codeact-show"))
+    parser.add_argument("--n", type=int, default=200, help="episodes of the teacher, for each form and seed")
+    parser.add_argument("--train", action="store_true", help="train a model on them, too")
+    parser.add_argument("--set", nargs="*", default=[], help="settings of sft, such as algo.epochs=4")
+    chosen = parser.parse_args()
+    lines = []
+    for who in ("teacher", "model")[: 1 + chosen.train]:
+        found = {form: [] for form in FORMS}
+        for seed in chosen.seeds:
+            for form in FORMS:
+                folder = chosen.out / f"seed-{seed}" / form
+                found[form].append(figures(played(who, folder, seed, form, chosen.n, chosen.set)))
+        lines += [f"\n{who}, {len(chosen.seeds)} seeds", "", *table(found)]
+    told = "\n".join([*lines, "", f"{time.process_time() / 60:.1f} CPU minutes."])
+    (chosen.out / "table.md").write_text(told + "\n")
+    print(told)
+    return 0
+
+
+def played(who: str, out: Path, seed: int, form: str, n: int, settings: list[str]) -> list[Trajectory]:
+    """What the teacher plays, or a model that has learned from that."""
+    words = [f"env.actions={form}", f"env.max_steps={STEPS}", f"rollout.max_turns={STEPS}", f"seed={seed}"]
+    taught = out / "teacher"
+    if who == "teacher":
+        agenttrain("generate-trajectories", taught, *words, f"task.n={n}", f"task.seed={seed}")
+        return list(store.read(taught / "trajectories.jsonl"))
+    data = f"data.path={taught}/trajectories.jsonl"
+    agenttrain("sft", out / "sft", data, f"seed={seed}", f"model.seed={seed}", *settings)
+    agenttrain("eval", out / "eval", *words, f"task.seed={seed}", f"model.path={out}/sft/model")
+    return list(store.read(out / "eval" / "trajectories.jsonl"))
+
+
+def agenttrain(command: str, out: Path, *words: str) -> None:
+    """A command as a user would type it, in this process: starting one costs more than most of these steps."""
+    from agenttrain import cli
+
+    line = ["conf=codeact_tiny", *words, f"out={out}"]
+    print(f"\n$ agenttrain {command} {' '.join(line)}", flush=True)
+    cli.run(command, line, None, None, False)
+
+
+def figures(episodes: list[Trajectory]) -> dict[str, float]:
+    """Turns of the successful episodes, and the share of all that had succeeded after k turns, in percent."""
+    turns = [len(episode.turns) for episode in episodes if episode.success]
+    within = {k: 100 * sum(count <= k for count in turns) / len(episodes) for k in (1, 2, 3, 4, 5, STEPS)}
+    return dict(zip(ROWS, (fmean(turns) if turns else math.nan, *within.values()), strict=True))
+
+
+def table(found: dict[str, list[dict[str, float]]]) -> list[str]:
+    """One row a figure, one column a form of actions: the mean over the seeds, with its 95 % interval."""
+    lines = ["| | " + " | ".join(found) + " |", "|---|" + "---|" * len(found)]
+    for row in ROWS:
+        cells = [interval([figures[row] for figures in seeds]) for seeds in found.values()]
+        lines.append(f"| {row} | {' | '.join(cells)} |")
+    return lines
+
+
+def interval(values: list[float]) -> str:
+    """`7.1 (6.9 to 7.3)`, by Student's t, kept within 0 and 100."""
+    from scipy.special import stdtrit
+
+    mean, n = fmean(values), len(values)
+    if n < 2 or math.isnan(mean):
+        return "none" if math.isnan(mean) else f"{mean:.1f}"
+    half = float(stdtrit(n - 1, 0.975)) * stdev(values) / math.sqrt(n)
+    return f"{mean:.1f} ({max(0.0, mean - half):.1f} to {min(100.0, mean + half):.1f})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
