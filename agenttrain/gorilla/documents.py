@@ -33,7 +33,7 @@ class Document:
 
     @property
     def call(self) -> str:
-        return self.record["api_call"]
+        return str(self.record["api_call"])
 
     @cached_property
     def api(self) -> ApiCall | None:

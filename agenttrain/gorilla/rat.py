@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Literal
 
 from agenttrain.bm25 import Index
+from agenttrain.errors import UserError
 from agenttrain.gorilla.documents import Document, changed
 from agenttrain.gorilla.pairs import Pair
 from agenttrain.ranges import Count, Share
@@ -17,6 +18,8 @@ from agenttrain.world import Passage
 
 SYSTEM = "Answer with the API call alone."
 REFERENCE = "\nUse this API documentation for reference: "
+FOUND = 100
+"""Documents among which a wrong one is looked for: several may tell of the same API."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Rat:
     doc_perturb: Share = 0.0
     max_chars: Count = 2000
 
+    def __post_init__(self) -> None:
+        if self.none + self.distractors > 1:
+            raise UserError(f"rat.none={self.none} and rat.distractors={self.distractors} are more than all records.")
+
     def prompt(self, pair: Pair, documents: tuple[Document, ...], seed: int) -> Prompt:
         """The same for equal seeds and pairs."""
         rng = random.Random(f"rat/{seed}/{pair.id}")
@@ -70,7 +77,7 @@ class Rat:
 
 def _search(documents: tuple[Document, ...], request: str) -> Sequence[Document]:
     """The best first."""
-    return [documents[number] for number in _index(documents).search(request, 10)]
+    return [documents[number] for number in _index(documents).search(request, FOUND)]
 
 
 @lru_cache(8)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from agenttrain.errors import UserError
 from agenttrain.gorilla.documents import Document
 from agenttrain.gorilla.invented import invented
 from agenttrain.gorilla.pairs import Pair
@@ -61,6 +62,18 @@ def test_equal_seeds_give_equal_prompts_and_others_others():
     rat = Rat(document="mix", doc_perturb=0.5)
     first, again, other = ([rat.prompt(pair, DOCUMENTS, seed).messages for pair in PAIRS] for seed in (0, 0, 1))
     assert first == again != other
+
+
+def test_a_wrong_document_is_found_behind_many_of_the_same_api():
+    copies = [Document(f"{n}", {"api_call": "f('a')", "functionality": "bird bird bird"}) for n in range(50)]
+    other = Document("other", {"api_call": "f('b')", "functionality": "one bird among many other things"})
+    prompt = Rat(document="mix", none=0.0, distractors=1.0).prompt(Pair("1", "bird", copies[0]), (*copies, other), 0)
+    assert prompt.shown is other
+
+
+def test_shares_that_are_more_than_all_are_an_error():
+    with pytest.raises(UserError, match="more than all"):
+        Rat(document="mix", none=0.7, distractors=0.5)
 
 
 @pytest.mark.parametrize("kind", ["oracle", "bm25", "mix"])
