@@ -5,7 +5,7 @@
 set -eu
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
-PATH="$PATH:$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)"
+command -v postgres >/dev/null || PATH="$PATH:$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)" # Debian's
 as=
 if [ "$(id -u)" = 0 ]; then # whom PostgreSQL refuses to serve
     as="setpriv --reuid=postgres --regid=postgres --clear-groups"

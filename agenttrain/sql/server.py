@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agenttrain.errors import UserError
@@ -92,23 +94,26 @@ class Server:
             query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
             admin.execute(query, [application])
 
-    def admin(self, database: str = "postgres") -> Connection:
+    @contextmanager
+    def admin(self, database: str = "postgres") -> Iterator[Connection]:
         """A connection of the superuser, which a database's own search path does not lead astray."""
         try:
             import psycopg
         except ImportError as error:
             raise UserError("env.server needs psycopg: pip install 'agenttrain[postgresql]'") from error
-        path = "-c search_path=pg_catalog"
+        settings = {"autocommit": True, "connect_timeout": CONNECT, "options": "-c search_path=pg_catalog"}
         try:
-            admin = psycopg.connect(self.url, dbname=database, autocommit=True, connect_timeout=CONNECT, options=path)
+            with psycopg.connect(self.url, dbname=database, **settings) as admin:
+                if not self._met:
+                    _meet(admin)
+                    self._met = True
+                yield admin
         except psycopg.Error as error:
-            if self._met:
+            if not self._met:
+                raise UserError(f"env.server: {error}\nStart a server as docs/sql.md says.") from error
+            if isinstance(error, psycopg.OperationalError):
                 raise InfraError(f"PostgreSQL: {error}") from error
-            raise UserError(f"env.server: {error}\nStart a server as docs/sql.md says.") from error
-        if not self._met:
-            _meet(admin)
-            self._met = True
-        return admin
+            raise
 
     def _make(self, admin: Connection, database: str, script: str, name: str) -> None:
         import psycopg.conninfo

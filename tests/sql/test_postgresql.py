@@ -372,6 +372,20 @@ def test_a_backend_that_dies_under_a_query_is_no_failure_of_the_agent(url):
     databases.close()
 
 
+def test_a_server_that_is_gone_while_it_makes_a_database_is_no_fault_of_the_script(url):
+    databases = Postgresql(url, 1, 5.0)
+    databases.run(PRODUCTS, "SELECT 1", 1)
+    makers = "SELECT pid FROM pg_stat_activity WHERE usename = 'agenttrain_maker'"
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(databases.run, {"script": "SELECT pg_sleep(60)"}, "SELECT 1", 1)
+        soon(lambda: ask(url, makers))
+        everybody = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        ask(url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {everybody}")
+        with pytest.raises(InfraError):
+            waiting.result()
+    databases.close()
+
+
 def test_a_server_that_does_not_answer_is_no_failure_of_the_agent(url, monkeypatch):
     monkeypatch.setattr(server, "CONNECT", 2)
     databases = Postgresql(url, 1, 0.2)
