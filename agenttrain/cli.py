@@ -32,6 +32,10 @@ EXAMPLES = {
     "rl": ["model.path=runs/sft/model", "model.path=runs/sft/model credit=gigpo out=runs/gigpo"],
     "eval": ["model.path=runs/rl/model", "model.path=runs/rl/model attempts=4"],
     "rescore": ["path=runs/rl reward=[rlvf,safety]", "path=runs/eval/trajectories.jsonl reward=strict"],
+    "reward-model": [
+        "path=runs/rl model.path=runs/sft/model",
+        "path=[runs/a,runs/b] algo.objective=outcomes",
+    ],
     "credit-check": ["credit=[mt_grpo,turn] process=stop_per_turn", "credit=gigpo credit.gigpo.gamma=1"],
 }
 
@@ -94,6 +98,11 @@ _configured(
     "rescore",
     "Score stored trajectories again.",
     "Score stored trajectories by any reward, without playing them again, and tell what that changes.",
+)
+_configured(
+    "reward-model",
+    "Train a reward model.",
+    "Train a reward model on pairs of stored trajectories, a success and a failure of one task, for reward=learned.",
 )
 
 

@@ -12,7 +12,7 @@ from statistics import fmean
 
 from agenttrain.errors import UserError, did_you_mean
 from agenttrain.ranges import NonNegative, Positive, Share
-from agenttrain.types import FAILED_BY_US, Reward, Trajectory
+from agenttrain.types import FAILED_BY_US, Prepared, Reward, Trajectory
 
 VETO = "veto"
 """Name of the term that holds the floor of an episode with a veto."""
@@ -41,10 +41,11 @@ class Terms:
     multipliers: dict[str, float] = field(default_factory=dict, init=False)
 
     def begin(self, rewards: Mapping[str, Reward]) -> None:
-        """Before the first episode: hold the rules against the rewards, and set the multipliers to their weights.
+        """Before the first episode: hold the rules against the rewards, set the multipliers to their weights, and let
+        the rewards read what they need.
 
         Raises:
-            UserError: a rule names a term that is no reward, or one that another rule overrides.
+            UserError: a rule names a term that is no reward, or one that another rule overrides; a reward lacks a file.
         """
         known = list(rewards)
         for key, terms in self._named().items():
@@ -60,6 +61,9 @@ class Terms:
             if both := set(self._named()[one]) & set(self._named()[other]):
                 raise UserError(f"{both.pop()!r} is in combine.{one} and in combine.{other}: one of them decides.")
         self.multipliers = {name: rewards[name].weight for name in self.budgets}
+        for reward in rewards.values():
+            if isinstance(reward, Prepared):
+                reward.prepare()
 
     def weigh(self, trajectory: Trajectory) -> Trajectory:
         """Set the weights of a trajectory that has just been scored; returns it."""

@@ -246,6 +246,19 @@ class Reward(Protocol):
     def __call__(self, trajectory: Trajectory) -> list[float]: ...
 
 
+@runtime_checkable
+class Prepared(Reward, Protocol):
+    """A reward that reads something large, a model for example, which takes longer than scoring an episode may."""
+
+    def prepare(self) -> None:
+        """Read it, before the first episode.
+
+        Raises:
+            UserError: it is not there, or not what it should be.
+        """
+        ...
+
+
 Advantage = float | Sequence[float]
 """Of one turn: one number for all of its sampled tokens, or one for each of them."""
 
@@ -295,6 +308,8 @@ class Example:
     """True where `ids` was sampled in a turn that trains."""
     text: str = ""
     """A plain text in place of a conversation (`messages` is empty): all of it carries loss."""
+    part: str = ""
+    """Name of the source it was drawn from, in a mixture."""
 
 
 Examples = Iterable[Example]

@@ -23,6 +23,7 @@ COMMANDS = (
     "env check",
     "env serve",
     "rescore",
+    "reward-model",
     "reward audit",
 )
 

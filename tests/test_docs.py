@@ -13,7 +13,7 @@ from agenttrain.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
-CONFIGURED = {"generate-trajectories", "sft", "rl", "eval", "credit-check", "rescore"}
+CONFIGURED = {"generate-trajectories", "sft", "rl", "eval", "credit-check", "rescore", "reward-model"}
 
 
 def commands():

@@ -20,6 +20,7 @@ COMMANDS = (
     "eval",
     "credit-check",
     "rescore",
+    "reward-model",
     "env-check",
     "env-serve",
     "reward-audit",

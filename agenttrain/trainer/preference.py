@@ -21,6 +21,7 @@ class TurnTrainer(PairTrainer):
     """Cross entropy with a probability at some tokens of each sequence, each label with the same say."""
 
     def __init__(self, **kwargs: Any) -> None:
+        self._pad_id: int = kwargs["model"].config.get_text_config().pad_token_id
         super().__init__(**kwargs, data_collator=self._collate)
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -28,7 +29,7 @@ class TurnTrainer(PairTrainer):
         known = inputs["labels"].isfinite()
         return torch.nn.functional.binary_cross_entropy_with_logits(logits[known], inputs["labels"][known])
 
-    def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
+    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         return dataset
 
     def _set_signature_columns_if_needed(self) -> None:
@@ -37,7 +38,7 @@ class TurnTrainer(PairTrainer):
     def _collate(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Padded ids, their mask, and labels of the same shape, nan where there is none."""
         shape = len(rows), max(len(row["ids"]) for row in rows)
-        ids = torch.full(shape, self.model.config.get_text_config().pad_token_id)
+        ids = torch.full(shape, self._pad_id)
         mask, labels = torch.zeros(shape, dtype=torch.long), torch.full(shape, torch.nan)
         for n, row in enumerate(rows):
             ids[n, : len(row["ids"])] = torch.tensor(row["ids"])

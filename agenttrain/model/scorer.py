@@ -1,0 +1,161 @@
+"""Trajectory -> a number after each of its actions: a language model's trunk under a scalar head, in Hugging Face form.
+
+What it reads of an episode is rendered from its messages by its own tokenizer, whoever played, up to the last action:
+never what the environment answered to that.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agenttrain.errors import UserError
+from agenttrain.model.loaded import Loaded
+from agenttrain.model.pretrained import quiet
+from agenttrain.types import Trajectory
+
+if TYPE_CHECKING:
+    from agenttrain.model.chat import Chat
+
+
+@dataclass
+class Scorer:
+    """A sequence classifier of one label, with everything that belongs to it."""
+
+    model: Any
+    tokenizer: Any
+    chat: Chat
+    path: str
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Its path, and 12 hex digits of its head, which no two trainings share."""
+        head = self.model.score.weight.detach().float().cpu().numpy().tobytes()
+        return f"{self.path}@{sha256(head).hexdigest()[:12]}"
+
+    @property
+    def context(self) -> int:
+        """Most tokens that it can read."""
+        return int(self.model.config.get_text_config().max_position_embeddings)
+
+    def encode(self, trajectory: Trajectory) -> tuple[list[int], list[int]]:
+        """Its tokens, and of each turn the place of the token at which the turn is scored.
+
+        That is the action's last token, or the one before it if that is also the padding: where transformers looks for
+        the score of a sequence that ends there.
+        """
+        ids = self.chat.open(trajectory.messages, trajectory.tools)
+        places: list[int] = []
+        for number, turn in enumerate(trajectory.turns):
+            if number:
+                ids += self.chat.extend(trajectory.turns[number - 1].observation.messages)
+            ids += self.chat.reply(turn.action.message)
+            places.append(len(ids) - 1 - (ids[-1] == self.chat.pad_id))
+        return ids, places
+
+    def score(self, trajectories: Sequence[Trajectory], batch_size: int = 16) -> list[list[float]]:
+        """For each trajectory one logit per turn; one caller at a time, whatever thread it comes from.
+
+        Raises:
+            ValueError: an episode is longer than the model's context.
+        """
+        import torch
+
+        encoded = [self.encode(trajectory) for trajectory in trajectories]
+        if (longest := max((len(ids) for ids, _ in encoded), default=0)) > self.context:
+            raise ValueError(f"an episode has {longest} tokens, and {self.path} reads {self.context}")
+        scores: list[list[float]] = []
+        with self._lock, torch.no_grad():
+            self.model.eval()
+            for start in range(0, len(encoded), batch_size):
+                rows = encoded[start : start + batch_size]
+                logits = self.logits(*_padded([ids for ids, _ in rows], self.chat.pad_id)).cpu()
+                scores += [logits[n, places].tolist() for n, (_, places) in enumerate(rows)]
+        return scores
+
+    def logits(self, ids: Any, mask: Any) -> Any:
+        """The head at every token; `(rows, T)` in and out."""
+        return token_logits(self.model, ids, mask)
+
+    def save(self, folder: Path) -> None:
+        """Write it in Hugging Face form: `AutoModelForSequenceClassification` and a tokenizer."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+
+def token_logits(model: Any, ids: Any, mask: Any) -> Any:
+    """The head of a sequence classifier at every token, where its own forward gives the last one's alone."""
+    device = model.device
+    hidden = model.base_model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)[0]
+    return model.score(hidden).squeeze(-1).float()
+
+
+def on_trunk(loaded: Loaded) -> Scorer:
+    """A scorer on the trunk of a language model (which it takes over), with a head of zeros.
+
+    Raises:
+        UserError: the model is an adapter, or its architecture has no classifier in transformers.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    if hasattr(loaded.model, "peft_config"):
+        raise UserError("A reward model trains all of its weights: set model.lora.r=0 and model.quantize=null.")
+    config = loaded.model.config
+    config.num_labels, config.pad_token_id = 1, loaded.chat.pad_id
+    try:
+        with torch.device("meta"):  # its trunk is replaced at once
+            model: Any = AutoModelForSequenceClassification.from_config(config)
+        head = model.score
+    except (ValueError, AttributeError):
+        raise UserError(f"transformers puts no scalar head on a {config.model_type}: take another model.") from None
+    setattr(model, model.base_model_prefix, loaded.model.base_model)
+    trunk = loaded.model
+    model.score = torch.nn.Linear(head.in_features, 1, bias=False, device=trunk.device, dtype=trunk.dtype)
+    torch.nn.init.zeros_(model.score.weight)
+    return Scorer(model, loaded.tokenizer, loaded.chat, loaded.name)
+
+
+@cache
+def read(path: str) -> Scorer:
+    """The scorer in a folder or on the hub; read once, however many rewards use it.
+
+    Raises:
+        UserError: there is none.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    from agenttrain.model.chat import Chat
+
+    quiet()
+    place = str(Path(path).expanduser())
+    wanted = "`agenttrain reward-model` writes one to <out>/model."
+    try:
+        config = AutoConfig.from_pretrained(place)
+        # Of another model transformers would make a classifier with a random head.
+        if not any("SequenceClassification" in name for name in config.architectures or ()) or config.num_labels != 1:
+            raise UserError(f"{path} is no reward model (a sequence classifier of one label). {wanted}")
+        model = AutoModelForSequenceClassification.from_pretrained(place)
+        tokenizer = AutoTokenizer.from_pretrained(place)
+    except (OSError, ValueError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise UserError(f"There is no reward model at {path} ({said}).\n{wanted}") from error
+    if not hasattr(model, "score"):
+        raise UserError(f"{path} has no linear head of the name `score`, as reward models of TRL have.")
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return Scorer(model, tokenizer, Chat(tokenizer), path)
+
+
+def _padded(rows: Sequence[list[int]], pad: int) -> tuple[Any, Any]:
+    import torch
+
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows])
+    return ids, torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])

@@ -1,0 +1,86 @@
+import json
+
+import pytest
+
+from agenttrain import store
+from agenttrain.commands.reward_model import ranked_right, reward_model
+from agenttrain.errors import UserError
+from agenttrain.model.scorer import read
+from agenttrain.model.tiny import Tiny
+from agenttrain.preferences import Pair
+from agenttrain.trainer.reward_model import RewardModel
+from agenttrain.types import Action, Observation, Task, Trajectory, Turn
+
+SMALL = Tiny(layers=1, hidden=32, heads=2, kv_heads=1, head_dim=16, intermediate=32)
+ALGO = {"epochs": 8, "learning_rate": 1e-2, "batch_size": 4}
+
+
+def episode(task: int, attempt: int) -> Trajectory:
+    """Who says yes in the end succeeds, at every task."""
+    right = attempt % 2 == 0
+    said = ["well", "yes" if right else "no"]
+    turns = [Turn(Action({"role": "assistant", "content": text}), Observation([])) for text in said]
+    for turn in turns[:-1]:
+        turn.observation.messages = [{"role": "user", "content": "go on"}]
+    turns[-1].observation.feedback = {"success": right}
+    opening = [{"role": "user", "content": f"task {task}"}]
+    return Trajectory(Task(f"t{task}", opening), turns, "done", messages=opening, attempt=attempt)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    for task in range(8):
+        for attempt in range(4):
+            store.append(tmp_path / "run/trajectories.jsonl", episode(task, attempt))
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("objective", ["pairs", "outcomes"])
+def test_it_learns_to_rank_tasks_that_it_never_saw(stored, tmp_path, objective):
+    out = tmp_path / "out"
+    reward_model(SMALL, RewardModel(objective=objective, **ALGO), str(stored), out, pairs=3, heldout=0.25)
+    figures = json.loads((out / "figures.json").read_text())
+    assert figures["held_out_pairs"]["value"] == 1.0 > figures["held_out_pairs"]["low"]
+    good, bad = read(str(out / "model")).score([episode(99, 0), episode(99, 1)])
+    assert good[-1] > bad[-1]
+    if objective == "outcomes":  # a logit of success, not only an order
+        assert good[-1] > 0 > bad[-1]
+    report = (out / "report.md").read_text()
+    assert "| pairs | 24 (held out: 6, of 2 tasks) |" in report
+    assert "| trained on | 18 pairs |" in report or "| trained on | 24 episodes |" in report
+
+
+def test_without_a_task_that_was_won_and_lost_it_says_what_to_do(tmp_path):
+    store.append(tmp_path / "trajectories.jsonl", episode(0, 0))
+    with pytest.raises(UserError, match="attempts=4"):
+        reward_model(SMALL, RewardModel(), str(tmp_path), tmp_path / "out")
+
+
+def test_what_is_too_long_is_left_out_and_counted(stored, tmp_path):
+    long = episode(0, 1)
+    long.turns[0].action.message = {"role": "assistant", "content": "well " * 200}
+    store.append(stored / "trajectories.jsonl", long)
+    algo = RewardModel(objective="outcomes", max_length=100, batch_size=40)
+    reward_model(SMALL, algo, [str(stored)], tmp_path / "out", heldout=0.0)
+    assert "| left out, too long | 1 |" in (tmp_path / "out/report.md").read_text()
+    with pytest.raises(UserError, match=r"fits into algo\.max_length=5 tokens"):
+        reward_model(SMALL, RewardModel(max_length=5), [str(stored)], tmp_path / "other")
+
+
+def test_an_adapter_is_refused(stored, tmp_path):
+    from agenttrain.model.lora import Lora
+
+    with pytest.raises(UserError, match=r"model\.lora\.r=0"):
+        reward_model(Tiny(layers=1, lora=Lora(r=2)), RewardModel(), [str(stored)], tmp_path / "out")
+
+
+class Constant:
+    def score(self, trajectories):
+        return [[0.0, 1.0]] * len(trajectories)
+
+
+def test_an_equal_score_ranks_half_of_a_pair_right():
+    rate = ranked_right(Constant(), [Pair(episode(n, 0), episode(n, 1)) for n in range(4)])
+    assert rate is not None
+    assert rate.value == 0.5
+    assert ranked_right(Constant(), []) is None
