@@ -3,8 +3,8 @@
     python scripts/recipes/codeact.py --out runs/codeact-show
 
 Questions about crates take a call of a tool for each crate and one for each pair of numbers. For each seed and form of
-actions the scripted teacher plays; with `--train` a model of 0.2 M random weights learns from what the paper's choice
-keeps of that, and plays questions that it never saw. Ten steps for all, since with a call a step five are too few.
+actions the scripted teacher plays; with `--train` a model of a million random weights learns from what the paper's
+choice keeps of that, and plays questions that it never saw. Ten steps for all: with a call a step five are too few.
 `table.md` in `--out` has the figures.
 """
 

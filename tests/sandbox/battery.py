@@ -1,10 +1,13 @@
 """What the hostile programs' runner calls: our sandbox and grader, in one set of walls each."""
 
 import ast
+import re
 
+from agenttrain.env.codeact import Codeact
 from agenttrain.sandbox.grader import grade
 from agenttrain.sandbox.interpreter import Interpreter, run_program
 from agenttrain.sandbox.sandbox import Limits, Sandbox
+from agenttrain.types import Task
 
 
 def _report(result):
@@ -71,3 +74,20 @@ def reward_in_bubblewrap(submission, task):
 
 def reward_in_landlock(submission, task):
     return _reward("landlock", submission, task)
+
+
+def turn_in_codeact(code, wall, mem_mb, fsize_mb, max_out, fetch):
+    """An action of env=codeact; an episode that it gave success would be a fault of ours, which fails every program."""
+    env = Codeact(seconds=wall, memory=mem_mb, disk=fsize_mb, max_chars=max_out)
+    episode = env.episode(Task("t", [], "an answer", {"tools": "def tool(): return 1"}), 0)
+    try:
+        step = episode.step({"role": "assistant", "content": f"<execute>{code}</execute>"})
+        assert not step.done
+        assert "success" not in step.feedback
+        shown = step.messages[0]["content"].removeprefix("Observation:\n").rpartition("\n")[0]
+        status, exited = step.feedback["status"], re.search(r"\[exited with (\d+);", shown)
+        code = int(exited[1]) if exited else int(status != "ok")
+        return {"status": status, "exit_code": code, "stdout": shown, "stderr": ""}
+    finally:
+        episode.close()
+        env.sandbox.close()

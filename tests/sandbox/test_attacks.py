@@ -35,6 +35,13 @@ def test_every_program_has_its_verdict(kind, walls, tmp_path):
     assert set(failed) <= EXEMPT.get(kind, set()), failed
 
 
+def test_actions_of_codeact_gain_nothing_more():
+    results = battery("sandbox", "battery:turn_in_codeact")
+    failed = {name: why for name, (verdict, why) in results.items() if verdict != "PASS"}
+    assert len(results) > 30
+    assert set(failed) <= EXEMPT["turn"], failed
+
+
 def battery(kind, adapter):
     """Name of each program -> its verdict, and why."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"}
