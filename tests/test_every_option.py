@@ -15,6 +15,8 @@ from agenttrain import cli
 from agenttrain.config import options
 from agenttrain.config.compose import compose
 from agenttrain.errors import UserError
+from agenttrain.model.scorer import on_trunk
+from agenttrain.model.tiny import Tiny
 
 WHERE = options.folders()
 GROUPS = {command: options.chosen(command, WHERE) for command in options.COMMANDS}
@@ -28,6 +30,7 @@ NEEDS = {
     "policy=methods": ["env=hopqa"],
     "policy=hopqa_teacher": ["env=hopqa"],
     "policy=replay": ["policy.path={craft}/trajectories.jsonl"],
+    "reward=learned": ["reward.learned.path={judge}"],
     "data=trajectories": ["data.path={craft}/trajectories.jsonl"],
     "data=fireact": ["data.path={files}/fireact.json"],
     "data=chat": ["data.path={files}/chat.jsonl"],
@@ -133,7 +136,7 @@ def test_every_algorithm_belongs_to_a_command():
 
 def learns_in(option):
     commands = []
-    for command in ("sft", "rl"):
+    for command in ("sft", "rl", "reward-model"):
         with suppress(UserError):
             compose(command, [f"algo={option}"], complete=False)
             commands.append(command)
@@ -188,11 +191,12 @@ def runs(tmp_path_factory):
     asked = [{"id": f"{n}", "question": [[{"role": "user", "content": "x"}]], "function": [function]} for n in range(4)]
     (folder / "files/irrelevance.jsonl").write_text("\n".join(map(json.dumps, asked)))
     (folder / "files/texts.jsonl").write_text("\n".join(map(json.dumps, texts)))
-    places = {"files": folder / "files", "craft": folder / "craft", "sft": folder / "sft"}
+    places = {"files": folder / "files", "craft": folder / "craft", "sft": folder / "sft", "judge": folder / "judge"}
     run("generate-trajectories", ["task.n=6", "rollout.max_turns=60"], folder / "craft", places)
     places["codeact"] = folder / "codeact"
     run("generate-trajectories", ["env=codeact", "task.n=6"], places["codeact"], places)
     run("sft", [*TINY.split(), "data=trajectories"], folder / "sft", places)
+    on_trunk(Tiny(layers=1, hidden=32).load()).save(places["judge"])
     return places
 
 
