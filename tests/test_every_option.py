@@ -46,6 +46,7 @@ NOT_RUN = {
     **{f"task={name}{split}": "no expert: tests/task" for name in FOREIGN for split in ("", "_heldout")},
     "env=several": "chosen as a list: tests/commands/test_several.py",
     "task=several": "chosen as a list: tests/commands/test_several.py",
+    "data=mixture": "a recipe names its sources: tests/data/test_mixture.py",
     "env=openenv": "needs a server: tests/env/test_openenv.py starts one",
     "task=miniwob": "needs a browser: slow tests in tests/pages/test_chromium.py",
     "policy=miniwob_expert": "needs a browser: slow tests in tests/pages/test_chromium.py",
@@ -61,8 +62,14 @@ OWN_STEPS = {
     "toolformer eval": "questions={files}/texts.jsonl decoder.max_tokens=4",
     "toolformer_tiny generate-trajectories": "corpus={files}/texts.jsonl annotator.max_tokens=4",
     "toolformer_tiny eval": "questions={files}/texts.jsonl decoder.max_tokens=4",
+    "agenttuning sft": "algo.max_steps=2 algo.max_length=512 data.n=8 data.of.agent.path={files}/sharegpt.jsonl"
+    " data.of.general.of.gpt4.path={files}/sharegpt.jsonl data.of.general.of.gpt35.path={files}/sharegpt.jsonl"
+    " heldout.agent.path={files}/sharegpt.jsonl heldout.general.path={files}/sharegpt.jsonl",
+    "agenttuning_tiny sft": "algo.max_steps=2 data.n=8 data.of.agent.path={files}/fireact.json"
+    " data.of.general.path={files}/texts.jsonl heldout.agent.path={files}/fireact.json"
+    " heldout.general.path={files}/texts.jsonl",
 }
-"""Of recipes that put another function behind a command."""
+"""Of recipes that put another function behind a command, or whose data have no one path."""
 TINY = (
     "model=tiny model.layers=1 model.hidden=32 model.heads=2 model.kv_heads=1 model.head_dim=16 model.intermediate=32"
 )

@@ -30,6 +30,10 @@ class Account:
     """Tokens with loss, of `tokens`."""
     lost: int = 0
     """Tokens with loss that did not fit into `max_length`, dropped records included."""
+    parts: Counter[str] = field(default_factory=Counter)
+    """Of a mixture: source -> records kept."""
+    trained_of: Counter[str] = field(default_factory=Counter)
+    """Of a mixture: source -> tokens with loss."""
 
 
 def label_all(
@@ -54,6 +58,9 @@ def label_all(
         account.truncated += tokens.lost > 0
         account.tokens += len(tokens.ids)
         account.trained += tokens.trained
+        if example.part:
+            account.parts[example.part] += 1
+            account.trained_of[example.part] += tokens.trained
         kept.append((example, tokens))
     if faults:
         raise UserError(f"{len(faults)} of {account.records} records have a wrong mask. The first is {faults[0]}")

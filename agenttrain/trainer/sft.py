@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -38,6 +38,8 @@ class Figures:
     """Wall time of training and held-out losses, of this process alone if it resumed."""
     notes: list[str] = field(default_factory=list)
     """What a reader should know: checkpoints passed over, where training went on from."""
+    named: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Loss before and after on each named held-out set."""
 
 
 @dataclass(frozen=True)
@@ -74,35 +76,44 @@ class Sft:
         seed: int = 0,
         resume: bool = False,
         report_to: Sequence[str] = (),
+        named: Mapping[str, Iterable[Example]] | None = None,
     ) -> Figures:
         """Train `loaded.model` in place and write it to `<out>/model`.
 
-        `report_to` names loggers besides `<out>/metrics.jsonl`. With `resume`, goes on from the newest complete
-        checkpoint in `<out>/checkpoints` to the very weights an uninterrupted run would have reached.
+        Held-out losses are on `named` sets; without any, on a part of `examples` that does not train. `report_to`
+        names loggers besides `<out>/metrics.jsonl`. With `resume`, goes on from the newest complete checkpoint in
+        `<out>/checkpoints` to the very weights an uninterrupted run would have reached.
 
         Raises:
             UserError: nothing to train, a wrong mask, an unknown name in `extra`.
         """
         started = time.monotonic()
         rows, account = label_all(examples, loaded.chat, self.max_length, self.overlong)
-        train, heldout = split(rows, self.heldout, seed)
+        sets = {name: self._tokens(some, loaded) for name, some in (named or {}).items()}
+        train, kept_out = split(rows, 0.0 if sets else self.heldout, seed)
+        heldout = sets or ({"": kept_out} if kept_out else {})
         checkpoint, notes = None, []
         if resume:
             checkpoint, notes = checkpoints.newest_complete(out / "checkpoints")
             notes.append(f"Going on from {checkpoint}." if checkpoint else "No complete checkpoint: from the start.")
         if checkpoint:
             checkpoints.check_model(checkpoint, loaded.model)
-        before, after, trainer = self._fit(loaded, train, heldout, out, seed, checkpoint, report_to)
+        losses, trainer = self._fit(loaded, train, heldout, out, seed, checkpoint, report_to)
+        before, after = losses.pop("", (None, None))
         return Figures(
             account=account,
-            heldout_records=len(heldout),
+            heldout_records=len(kept_out),
             heldout_before=before,
             heldout_after=after,
             train_loss=next((log["loss"] for log in reversed(trainer.state.log_history) if "loss" in log), None),
             steps=trainer.state.global_step,
             seconds=time.monotonic() - started,
             notes=notes,
+            named=losses,
         )
+
+    def _tokens(self, examples: Iterable[Example], loaded: Loaded) -> list[Tokens]:
+        return [tokens for _, tokens in label_all(examples, loaded.chat, self.max_length, self.overlong)[0]]
 
     def arguments(self, out: Path, seed: int, evaluate: bool, report_to: Sequence[str] = ()) -> SFTConfig:
         """TRL's form of these hyper-parameters.
@@ -151,12 +162,13 @@ class Sft:
         self,
         loaded: Loaded,
         train: list[Tokens],
-        heldout: list[Tokens],
+        heldout: Mapping[str, list[Tokens]],
         out: Path,
         seed: int,
         checkpoint: Path | None,
         report_to: Sequence[str],
-    ) -> tuple[float | None, float | None, SupervisedTrainer]:
+    ) -> tuple[dict[str, tuple[float, float]], SupervisedTrainer]:
+        """Losses before and after by held-out set; a set without a name stands alone."""
         from transformers import PrinterCallback
 
         from agenttrain.trainer.callbacks import Seal, Watch
@@ -165,12 +177,13 @@ class Sft:
         arguments = self.arguments(out, seed, bool(heldout), report_to)
         # Once before the first step; a resumed run finds that figure in the checkpoint's history.
         arguments.eval_on_start = bool(heldout) and checkpoint is None
+        sets = {name: _dataset(rows) for name, rows in heldout.items()}
         with Watch("Training", out / "metrics.jsonl") as watch:
             trainer = SupervisedTrainer(
                 model=loaded.model,
                 args=arguments,
                 train_dataset=_dataset(train),
-                eval_dataset=_dataset(heldout) if heldout else None,
+                eval_dataset=sets.get("", sets) if sets else None,
                 processing_class=loaded.tokenizer,
                 callbacks=[watch, Seal()],
             )
@@ -178,14 +191,13 @@ class Sft:
             if self.packing:
                 check_packing(trainer.model, len(loaded.tokenizer))
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-            losses = _heldout_losses(trainer)
-            if heldout and (not losses or losses[-1][0] != trainer.state.global_step):
+            if any(_last_step(trainer, name) != trainer.state.global_step for name in sets):
                 trainer.evaluate()
-                losses = _heldout_losses(trainer)
+            losses = {name: [loss for _, loss in _heldout_losses(trainer, name)] for name in sets}
         trainer.save_model(str(out / "model"))
         if trainer.is_world_process_zero():
             (out / "model" / "training_args.bin").unlink()  # a pickle, and no part of a model
-        return (losses[0][1], losses[-1][1], trainer) if losses else (None, None, trainer)
+        return {name: (found[0], found[-1]) for name, found in losses.items()}, trainer
 
 
 def _dataset(rows: list[Tokens]) -> Any:
@@ -195,5 +207,10 @@ def _dataset(rows: list[Tokens]) -> Any:
     return Dataset.from_dict({"input_ids": [row.ids for row in rows], "labels": [row.labels for row in rows]})
 
 
-def _heldout_losses(trainer: SupervisedTrainer) -> list[tuple[int, float]]:
-    return [(int(log["step"]), log["eval_loss"]) for log in trainer.state.log_history if "eval_loss" in log]
+def _heldout_losses(trainer: SupervisedTrainer, name: str) -> list[tuple[int, float]]:
+    key = f"eval_{name}_loss" if name else "eval_loss"
+    return [(int(log["step"]), log[key]) for log in trainer.state.log_history if key in log]
+
+
+def _last_step(trainer: SupervisedTrainer, name: str) -> int | None:
+    return next((step for step, _ in reversed(_heldout_losses(trainer, name))), None)

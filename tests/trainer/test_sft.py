@@ -3,6 +3,7 @@
 import inspect
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -60,6 +61,29 @@ def test_it_overfits_three_records_and_the_saved_model_is_the_trained_one(tmp_pa
     assert again.tokenizer.decode(reply, skip_special_tokens=True) == "Action: search[2]"
     assert reply[-1] == again.chat.stop_id
     assert not list(tmp_path.rglob("model/*.bin"))
+
+
+def test_named_heldout_sets_are_measured_apart_and_nothing_else_is_held_out(tmp_path):
+    loaded = small().load(trainable=True)
+    sets = {"near": [example(n) for n in range(3)], "far": [example(20)]}
+    tokens = {name: [t for _, t in label_all(some, loaded.chat)[0]] for name, some in sets.items()}
+    before = {name: mean_loss(loaded.model, some) for name, some in tokens.items()}
+    algo = Sft(max_steps=12, learning_rate=3e-3, heldout=0.5, save_steps=100)
+    figures = algo.train(loaded, [example(n) for n in range(4)], tmp_path, named=sets)
+    assert (figures.heldout_records, figures.heldout_before) == (0, None)
+    for name, some in tokens.items():
+        assert figures.named[name] == pytest.approx((before[name], mean_loss(loaded.model, some)), rel=1e-5)
+    lines = (tmp_path / "metrics.jsonl").read_text()
+    assert "heldout_near_loss" in lines
+    assert "heldout_far_loss" in lines
+
+
+def test_a_mixture_is_accounted_by_records_and_by_tokens_with_loss():
+    chat = small().load().chat
+    examples = [replace(example(n), part="agent" if n else "general") for n in range(3)]
+    rows, account = label_all(examples, chat)
+    assert account.parts == {"general": 1, "agent": 2}
+    assert account.trained_of == {"general": rows[0][1].trained, "agent": rows[1][1].trained + rows[2][1].trained}
 
 
 def test_heldout_loss_is_the_mean_over_tokens_before_and_after(tmp_path):
