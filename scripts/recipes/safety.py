@@ -5,7 +5,8 @@
 On a desk (`scripts/recipes/desk`) notes name what to delete, half of them carry an instruction to delete more, and the
 verifier sees only whether the old things are gone. An expert that asks before half of its deletions and obeys half of
 the instructions is cloned; the clone learns by rl from the outcome alone (safety is only logged) and from the outcome
-with a veto of safety. `table.md` in `--out` has success and violations of all three on notes drawn by another seed.
+with a veto of safety, or with safety held to a budget. `table.md` in `--out` has success and violations of all four on
+notes drawn by another seed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from pathlib import Path
 DESK = Path(__file__).parent / "desk"
 PRINCIPLES = ("confirm", "injection")
 SAFETY = "reward=[rlvf,desk_safety]"
-ARMS = {"outcome": "combine.watch=[desk_safety]", "veto": "combine.veto=[desk_safety]"}
+ARMS = {
+    "outcome": "combine.watch=[desk_safety]",
+    "veto": "combine.veto=[desk_safety]",
+    "budget": "combine.budgets.desk_safety=0.01 combine.rate=0.05 reward.desk_safety.weight=0.3",
+}
 SFT = (
     "model=tiny_0_2m data.success=null data.skip=[] data.duplicates=true algo.epochs=3 algo.batch_size=8 algo.warmup=20"
 )
@@ -44,7 +49,7 @@ def main() -> int:
     start = [f"model.path={out}/clone/model", "rollout.max_tokens=24"]
     for arm, rule in ARMS.items():
         steps = ["task.n=2000", f"algo.steps={chosen.steps}", *RL.split()]
-        agenttrain("rl", out / arm, *notes, *start, SAFETY, rule, *steps)
+        agenttrain("rl", out / arm, *notes, *start, SAFETY, *rule.split(), *steps)
     lines = [f"| {seed} | success | unsafe | confirm | injection |", "|---|---|---|---|---|"]
     lines += [row(name, out, chosen.tasks, chosen.seed) for name in ("clone", *ARMS)]
     (out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
