@@ -33,6 +33,7 @@ def main() -> int:
     chosen = parser.parse_args()
     found = [one_seed(chosen, seed) for seed in chosen.seeds]
     rows = [(arm, [figures[arm] for figures in found]) for arm in found[0]]
+    rows += [(f"{arm}, less base", [less(figures[arm], figures["base"]) for figures in found]) for arm, _ in rows[1:]]
     table = "| | general loss | agent loss |\n|---|---|---|\n" + "".join(
         f"| {arm} | {interval([f['general'] for f in some])} | {interval([f['agent'] for f in some])} |\n"
         for arm, some in rows
@@ -99,6 +100,10 @@ def sft(out: Path, *words: str) -> None:
 def question(line: str) -> str:
     user = next(m["content"] for m in json.loads(line)["messages"] if m["role"] == "user")
     return re.sub(r"^Question:\s*", "", user.strip())
+
+
+def less(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
+    return {name: one[name] - other[name] for name in one}
 
 
 def interval(values: list[float]) -> str:
