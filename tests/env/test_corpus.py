@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from agenttrain.env import corpus
 from agenttrain.bm25 import Index
+from agenttrain.env import corpus
 from agenttrain.world import Passage, World
 
 PASSAGES = World(0, 60).passages

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from agenttrain.env import hopqa
 from agenttrain.bm25 import Index
+from agenttrain.env import hopqa
 from agenttrain.env.hopqa import NOTHING, Hopqa, exact_match, f1
 from agenttrain.errors import UserError
 from agenttrain.types import Environment, Episode, Task

@@ -165,8 +165,8 @@ def test_any_credit_is_the_same_over_two_processes(tmp_path):
 
 
 def compare_two_processes_with_one(tmp_path, credits):
-    """Six episodes of three groups of two: with three rows a process, the second group is split. What chooses tasks, and
-    what counts states, must see what both have played."""
+    """Six episodes of three groups of two: with three rows a process, the second group is split. What chooses tasks,
+    and what counts states, must see what both have played."""
     algo = {"steps": 2, "tasks_per_step": 3, "group_size": 2, "batch_size": 3, "learning_rate": 1e-3}
     algo |= {"refill": 1, "curriculum": "success", "novelty": 0.1}
     command = ["torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--rdzv-backend=c10d"]
