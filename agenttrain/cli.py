@@ -131,12 +131,15 @@ def compare(
     runs: Annotated[list[str], typer.Argument(help="Folders of eval or eval.json files: [label=]path.")],
     to: Annotated[Literal["first", "previous"], typer.Option(help="What each run is compared with.")] = "first",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    max_regression: Annotated[
+        float | None, typer.Option(help="Exit code 1 if success fell by more points than this.", min=0, max=100)
+    ] = None,
 ) -> None:
     """Compare runs of eval, paired by task."""
     with plain_faults():
         from agenttrain.commands.compare import compare
 
-        compare(runs, to, as_json)
+        compare(runs, to, as_json, max_regression)
 
 
 @app.command(short_help="Show a run in one HTML file.")

@@ -15,7 +15,12 @@ from agenttrain.eval.report import SCHEMA, Evaluation, print_table, rate_text
 from agenttrain.eval.statistics import Difference, holm, paired_difference
 
 
-def compare(runs: list[str], to: Literal["first", "previous"] = "first", as_json: bool = False) -> None:
+def compare(
+    runs: list[str],
+    to: Literal["first", "previous"] = "first",
+    as_json: bool = False,
+    max_regression: float | None = None,
+) -> None:
     """Print the success of each run and the differences, paired by task, to the first run or to the previous one.
 
     With more than two runs the p-values are adjusted for the number of comparisons (Holm).
@@ -23,9 +28,11 @@ def compare(runs: list[str], to: Literal["first", "previous"] = "first", as_json
     Args:
         runs: folders of `agenttrain eval` or `eval.json` files, each with a label if wanted: `label=path`.
         as_json: print one JSON object instead of tables.
+        max_regression: by how much success may fall, as measured, in points (0 to 100); None: any fall is fine.
 
     Raises:
         UserError: fewer than two runs, a path that holds no evaluation, or evaluations on different tasks.
+        SystemExit: status 1; success fell by more than `max_regression` in a comparison.
     """
     if len(runs) < 2:
         raise UserError("compare needs at least two runs: agenttrain compare runs/eval-sft runs/eval-rl")
@@ -44,6 +51,18 @@ def compare(runs: list[str], to: Literal["first", "previous"] = "first", as_json
         print(json.dumps(_as_json(loaded, differences), indent=1))
     else:
         _tell(loaded, differences)
+    if max_regression is not None and (fallen := _fallen(differences, max_regression)):
+        sys.exit(f"agenttrain: {'; '.join(fallen)}: more than --max-regression {max_regression:g}")
+
+
+def _fallen(differences: dict[tuple[str, str], Difference], most: float) -> list[str]:
+    """The falls of more than `most` points. What counts is the measured one: a run that is too small to be sure of a
+    fall must not pass for it."""
+    return [
+        f"{b} - {a} is {_points(d.value)} points{'' if d.clear else ', within the noise'}"
+        for (a, b), d in differences.items()
+        if -100 * d.value > most + 1e-9
+    ]
 
 
 def _load(run: str) -> tuple[str, Evaluation]:

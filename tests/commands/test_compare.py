@@ -62,6 +62,17 @@ def test_several_runs_are_compared_with_the_first_or_the_previous_and_pay_for_it
     assert (alone["p"], alone["clear"], alone["rose"]) == (2 * 0.5**6, True, 6)
 
 
+def test_a_fall_beyond_what_is_allowed_ends_with_1_clear_or_not(run, capsys):
+    before, little, much = run("a", 30), run("b", 28), run("c", 10)
+    compare([before, little], max_regression=5)
+    compare([little, before], max_regression=0)
+    with pytest.raises(SystemExit, match=r"y - x is -5.0 points, within the noise: more than --max-regression 4.5"):
+        compare([f"x={before}", f"y={little}"], max_regression=4.5)
+    with pytest.raises(SystemExit, match=r"z - x is -50.0 points: more than --max-regression 5"):
+        compare([f"x={before}", f"y={little}", f"z={much}"], max_regression=5)
+    assert "verdict" in capsys.readouterr().out
+
+
 def test_runs_on_other_tasks_are_refused(run):
     with pytest.raises(UserError, match=r"different tasks: 40 of craft .set abc. and 40 of craft .set xyz."):
         compare([run("a", 10), run("b", 10, task_set="xyz")])
