@@ -12,7 +12,7 @@ from agenttrain import store
 from agenttrain.config.compose import compose
 from agenttrain.errors import UserError
 from agenttrain.terminal import visible
-from agenttrain.trainer.masks import find_fault, label_all
+from agenttrain.trainer.masks import find_fault, label_all, retokenized
 from agenttrain.trainer.tokens import IGNORED, Tokens, label_example
 from agenttrain.types import Example, Trajectory
 
@@ -68,7 +68,7 @@ def inspect(
         trajectory = trajectories.get(int(number)) if number.isdigit() else None
         _show(console, example, label_example(example, chat, algo.max_length, algo.overlong), chat, trajectory)
     try:
-        _, account = label_all(examples, chat, algo.max_length, algo.overlong)
+        labelled, account = label_all(examples, chat, algo.max_length, algo.overlong)
     except UserError as fault:
         console.print(f"Fault: {fault}", style="bold red")
         if as_json:
@@ -81,9 +81,14 @@ def inspect(
         f"\nAll masks are right. {read.records} records: {account.kept} kept, {account.truncated} of them truncated"
         f"{dropped}; {account.tokens} tokens, {account.trained} with loss."
     )
+    recorded = [(example, tokens) for example, tokens in labelled if example.ids is not None]
+    if other := sum(retokenized(example, tokens, chat) for example, tokens in recorded):
+        console.print(f"{other} turns were sampled in other tokens than their text would get; they train as sampled.")
     if as_json:
         counts = {name: getattr(account, name) for name in ("kept", "truncated", "tokens", "trained")}
-        print(json.dumps({"fault": None, "records": read.records, **counts, "dropped": why_dropped}))
+        print(
+            json.dumps({"fault": None, "records": read.records, **counts, "retokenized": other, "dropped": why_dropped})
+        )
     return 0
 
 

@@ -43,7 +43,11 @@ class Chat:
         self._open = lru_cache(maxsize=4096)(self._render_opening)
 
     def open(self, messages: list[Message], tools: list[Tool]) -> list[int]:
-        """The whole opening prompt, up to where the assistant begins to speak."""
+        """The whole opening prompt, up to where the assistant begins to speak.
+
+        Raises:
+            UserError: the template leaves the tools out.
+        """
         return list(self._open(json.dumps([messages, tools])))
 
     def reply(self, message: Message) -> list[int]:
@@ -151,7 +155,13 @@ class Chat:
 
     def _render_opening(self, key: str) -> tuple[int, ...]:
         messages, tools = json.loads(key)
-        return tuple(self._ids(messages, tools=tools or None, generate=True))
+        shown = self._ids(messages, tools=tools or None, generate=True)
+        if tools and shown == self._ids(messages, generate=True):
+            raise UserError(
+                f"The chat template shows no tools: the model would never see {tools[0]['function']['name']!r}.\n"
+                "Take a model whose template lists its tools, or give the tokenizer such a chat_template.jinja."
+            )
+        return tuple(shown)
 
     def _render_extension(self, key: str) -> tuple[int, ...]:
         messages: list[Message] = json.loads(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from agenttrain.errors import UserError
@@ -75,8 +76,8 @@ def label_all(
 def find_fault(example: Example, tokens: Tokens, chat: Chat) -> str | None:
     """Reads the labels back into messages and compares: what is wrong with the mask, or None.
 
-    Independent of how the labels were made. It finds loss on an observation, a turn without its stop token, and text
-    that tokenizing changed.
+    Independent of how the labels were made. It finds loss on an observation, a turn without its stop token, text that
+    tokenizing changed, and recorded tokens before a turn that are not those of the messages before it.
     """
     if not len(tokens.ids) == len(tokens.labels) == len(tokens.turn):
         return "ids, labels and turns differ in length."
@@ -104,6 +105,32 @@ def find_fault(example: Example, tokens: Tokens, chat: Chat) -> str | None:
             return (
                 f"the tokens of turn {turn} read {chat.tokenizer.decode(ids)[:80]!r}, which is not its message{hint}."
             )
+    return None if example.ids is None else _broken_prefix(example, tokens, chat)
+
+
+def retokenized(example: Example, tokens: Tokens, chat: Chat) -> int:
+    """Number of trained turns whose recorded tokens are not those that their text would get: legitimate, as a policy
+    may spell a word otherwise, and trained as recorded."""
+    turns = [message for message in example.messages if message["role"] == "assistant"]
+    return sum(ids != chat.reply(turns[turn]) for turn, ids in tokens.runs() if ids[-1] in chat.stop_ids)
+
+
+def _broken_prefix(example: Example, tokens: Tokens, chat: Chat) -> str | None:
+    """Where the recorded tokens that a turn was sampled after are not those of the messages before it."""
+    places = [place for place, message in enumerate(example.messages) if message["role"] == "assistant"]
+    start = 0
+    for turn, stretch in groupby(tokens.turn):
+        if turn >= 0:
+            before, last = example.messages[: places[turn]], places[turn - 1] + 1 if turn else 0
+            # The turn before it may itself be one of the opening's, or sampled in other tokens than its text has.
+            observed = chat.extend(before[last:]) if turn else None
+            shown = tokens.ids[:start]
+            if not (observed and shown[-len(observed) :] == observed) and shown != chat.open(before, example.tools):
+                return (
+                    f"turn {turn} was sampled after other tokens than its messages have"
+                    " (of another template or tokenizer? Set data.recorded_tokens=false)."
+                )
+        start += len(list(stretch))
     return None
 
 

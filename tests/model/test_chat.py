@@ -1,4 +1,5 @@
 import json
+from copy import deepcopy
 
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -79,6 +80,15 @@ def test_pieces_put_together_are_what_the_whole_template_renders(chat):
         return_dict=False,
     )
     assert pieces == list(whole)
+
+
+def test_a_template_that_leaves_the_tools_out_is_refused_where_there_are_some(tiny):
+    tokenizer = deepcopy(tiny.tokenizer)
+    tokenizer.chat_template = "{% set tools = none %}" + tokenizer.chat_template
+    chat = Chat(tokenizer)
+    assert chat.open(OPENING, [])
+    with pytest.raises(UserError, match="shows no tools: the model would never see 'craft'"):
+        chat.open(OPENING, TOOLS)
 
 
 def test_a_reply_ends_with_the_stop_token_and_says_nothing_of_the_header(chat):

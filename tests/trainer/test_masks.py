@@ -4,7 +4,7 @@ import pytest
 
 from agenttrain.errors import UserError
 from agenttrain.model.tiny import Tiny
-from agenttrain.trainer.masks import find_fault, label_all
+from agenttrain.trainer.masks import find_fault, label_all, retokenized
 from agenttrain.trainer.tokens import IGNORED, label_example
 from agenttrain.types import Example
 
@@ -86,6 +86,34 @@ def test_text_that_tokenizing_changes_is_caught(chat):
     )
     with pytest.raises(UserError, match="wrong mask"):
         label_all([example], chat)
+
+
+@pytest.mark.parametrize(("first", "broken"), [(True, "opening"), (True, "observation"), (False, "observation")])
+def test_a_recorded_turn_after_other_tokens_than_its_messages_have_is_caught(chat, first, broken):
+    example = recorded(episode(first=first), chat)
+    label_all([example], chat)
+    place = (
+        3
+        if broken == "opening"
+        else len(chat.open(example.messages[:2], example.tools)) + len(chat.reply(example.messages[2]))
+    )
+    example.ids = [*example.ids[:place], example.ids[place] + 1, *example.ids[place + 1 :]]
+    with pytest.raises(UserError, match=f"turn {broken != 'opening':d} was sampled after other tokens"):
+        label_all([example], chat)
+
+
+def test_a_turn_sampled_in_other_tokens_than_its_text_has_is_counted_and_right(chat):
+    usual, spelled = chat.text("A river."), [token for letter in "A river." for token in chat.text(letter)]
+    example = recorded(episode(), chat)
+    end = len(example.ids) - len(usual) - 1
+    assert example.ids[end:] == [*usual, chat.stop_id]
+    example.ids[end:] = [*spelled, chat.stop_id]
+    example.mask[end:] = [True] * (len(spelled) + 1)
+    assert len(spelled) > len(usual)
+    [(_, tokens)], _ = label_all([example], chat)
+    assert retokenized(example, tokens, chat) == 1
+    other = recorded(episode(), chat)
+    assert retokenized(other, label_example(other, chat), chat) == 0
 
 
 def test_recorded_tokens_and_mask_of_different_length_are_refused(chat):
