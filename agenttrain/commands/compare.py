@@ -97,14 +97,19 @@ def _check_same_tasks(loaded: dict[str, Evaluation]) -> None:
 
 
 def _unequal_conditions(loaded: dict[str, Evaluation]) -> list[str]:
-    """Settings of environment and rollout that are not the same in all runs."""
-    known = {label: dict(_flat("", run.get("conditions") or {})) for label, run in loaded.items()}
+    """Settings of environment and rollout, or versions of what holds the environments, that are not the same in all."""
+    known = {label: dict(_flat("", _conditions(run))) for label, run in loaded.items()}
     lines = []
     for key in sorted({key for settings in known.values() for key in settings}):
         values = {label: settings[key] for label, settings in known.items() if key in settings}
         if len({json.dumps(value) for value in values.values()}) > 1:
             lines.append(f"{key} is {', '.join(f'{value} in {label}' for label, value in values.items())}")
     return lines
+
+
+def _conditions(run: Evaluation) -> dict[str, Any]:
+    version = (run.get("versions") or {}).get("agenttrain")
+    return {**(run.get("conditions") or {}), **({"version of agenttrain": version} if version else {})}
 
 
 def _flat(prefix: str, node: Any) -> Iterator[tuple[str, Any]]:

@@ -85,6 +85,13 @@ def test_unequal_conditions_are_told(run, capsys):
     assert err == "agenttrain: mind that env.slack is 2.0 in a, 1.25 in b\n"
 
 
+def test_another_version_of_the_environments_is_told(run, capsys):
+    old, new = ({"torch": "2.13", "agenttrain": version} for version in ("0.1", "0.2"))
+    compare([f"a={run('a', 10, versions=old)}", f"b={run('b', 10, versions=new)}", f"c={run('c', 10, versions=new)}"])
+    err = capsys.readouterr().err
+    assert err == "agenttrain: mind that version of agenttrain is 0.1 in a, 0.2 in b, 0.2 in c\n"
+
+
 def test_only_tasks_that_both_could_play_are_paired(run, capsys):
     compare([run("a", 10), run("b", 10, tasks=range(5, 40))], as_json=True)
     (difference,) = json.loads(capsys.readouterr().out)["differences"]
