@@ -14,6 +14,7 @@ from agenttrain.errors import UserError
 from agenttrain.model.loaded import Model
 from agenttrain.model.threads import settle_threads
 from agenttrain.ranges import Count, Whole
+from agenttrain.trainer.leakage import leaks
 from agenttrain.trainer.sft import Figures, Sft
 from agenttrain.watch import duration
 
@@ -40,11 +41,13 @@ def sft(
         raise UserError(f"algo={type(algo).__name__.lower()} does not learn from records: take algo=sft.")
     examples = list(data)  # before the model: a fault in the data is found in a second
     named = {name: list(some) for name, some in (heldout or {}).items()}
+    leaked = {name: leaks(examples, some) for name, some in named.items()}
     loaded = model.load(out, trainable=True)
     settle_threads(loaded.model, threads)
     figures = algo.train(loaded, examples, out, seed, resume, report_to or [], named)
     if os.environ.get("RANK", "0") == "0":
-        summarize(out, loaded.name, "supervised fine-tuning on recorded turns", facts(data, figures), figures.notes)
+        known = facts(data, figures) | {f"seen in training, of {name}": str(found) for name, found in leaked.items()}
+        summarize(out, loaded.name, "supervised fine-tuning on recorded turns", known, figures.notes)
 
 
 def facts(data: Selected | Text | Mixture, figures: Figures) -> dict[str, str]:

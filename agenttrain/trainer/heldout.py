@@ -17,21 +17,22 @@ def split(rows: Sequence[tuple[Example, Tokens]], share: float, seed: int) -> tu
     """
     groups: dict[str, list[Tokens]] = {}
     for example, tokens in rows:
-        groups.setdefault(_question(example), []).append(tokens)
-    ranked = sorted(groups, key=lambda question: sha256(f"{seed} {question}".encode()).digest())
+        groups.setdefault(question(example), []).append(tokens)
+    ranked = sorted(groups, key=lambda asked: sha256(f"{seed} {asked}".encode()).digest())
     wanted = min(max(1, round(share * len(rows))), len(rows) - 1) if share > 0 and len(groups) > 1 else 0
     held: set[str] = set()
     count = 0
-    for question in ranked[:-1]:
+    for asked in ranked[:-1]:
         if count >= wanted:
             break
-        held.add(question)
-        count += len(groups[question])
-    train = [tokens for example, tokens in rows if _question(example) not in held]
-    return train, [tokens for example, tokens in rows if _question(example) in held]
+        held.add(asked)
+        count += len(groups[asked])
+    train = [tokens for example, tokens in rows if question(example) not in held]
+    return train, [tokens for example, tokens in rows if question(example) in held]
 
 
-def _question(example: Example) -> str:
+def question(example: Example) -> str:
+    """What the record is about: all that the user says before the first reply, or the whole of a plain text."""
     if example.text:
         return example.text
     texts = []

@@ -56,6 +56,17 @@ def test_the_report_accounts_for_every_record(tmp_path, data, capsys):
     assert str(out / "model") in printed.splitlines()[-1]
 
 
+def test_what_training_has_seen_of_a_named_set_stands_in_the_report(tmp_path, data):
+    heldout = tmp_path / "heldout.jsonl"
+    heldout.write_text("".join(json.dumps(record(n)) + "\n" for n in (1, 50, 51)))
+    out = tmp_path / "run"
+    sft(small(), data, Sft(max_steps=1), out, heldout={"agent": Fireact(str(heldout))})
+    assert (
+        "| seen in training, of agent | 1 of 3 (1 by the question, 0 by what they say) |"
+        in (out / "report.md").read_text()
+    )
+
+
 def test_the_model_folder_loads_and_says_where_it_comes_from(tmp_path, data):
     out = tmp_path / "run"
     sft(small(), data, Sft(max_steps=2, heldout=0.0), out)
