@@ -66,11 +66,14 @@ def _runs(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _trained(example: Example) -> str:
-    """What carries loss, as text."""
-    trained = (message for message in example.messages if message["role"] == "assistant" and message.get("train"))
-    return example.text or "\n".join(
-        f"{message.get('content') or ''} {message.get('tool_calls') or ''}" for message in trained
-    )
+    """What carries loss, as text; of calls what they say, not the form that all of them have."""
+    trained = [message for message in example.messages if message["role"] == "assistant" and message.get("train")]
+    calls = [[call["function"] for call in message.get("tool_calls") or []] for message in trained]
+    said = [
+        f"{message.get('content') or ''} " + " ".join(f"{made['name']} {made['arguments']}" for made in of_message)
+        for message, of_message in zip(trained, calls, strict=True)
+    ]
+    return example.text or "\n".join(said)
 
 
 def _words(text: str) -> tuple[str, ...]:
