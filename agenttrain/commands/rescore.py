@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,14 +13,17 @@ from typing import Any
 from agenttrain import store
 from agenttrain.combine import VETO, Terms
 from agenttrain.errors import UserError
-from agenttrain.eval.report import print_table
+from agenttrain.eval.report import print_table, rate_text
+from agenttrain.eval.statistics import best_at, pass_at
 from agenttrain.ranges import Positive
 from agenttrain.reward.score import score
-from agenttrain.types import Reward, Trajectory
+from agenttrain.types import FAILED_BY_US, Reward, Trajectory
 from agenttrain.watch import progress
 
 STORED = "stored"
 """Entry of `meta` that keeps the scores and weights that a trajectory had before."""
+
+Identity = tuple[object, ...]
 
 ALL = "sum, weighted"
 """Row of the table for what the trajectories return in all."""
@@ -43,13 +47,13 @@ def rescore(
     source, target = path / "trajectories.jsonl" if path.is_dir() else path, out / "trajectories.jsonl"
     if source.resolve() == target.resolve():
         raise UserError(f"out={out} is where the trajectories are: choose another folder with out=...")
-    done = list(map(_identity, _resumed(target, list(reward)))) if resume and target.exists() else []
+    done = list(map(identity, _resumed(target, list(reward)))) if resume and target.exists() else []
     with store.Writer(target) as writer, progress("Scoring", _lines(source)) as bar:
         for number, trajectory in enumerate(store.read(source)):
             if number >= len(done):
                 trajectory.meta[STORED] = {"scores": trajectory.scores, "weights": trajectory.weights}
                 writer.write(combine.weigh(score(trajectory, reward, timeout)))
-            elif done[number] != _identity(trajectory):
+            elif done[number] != identity(trajectory):
                 raise UserError(f"cannot resume: line {number + 1} of {target} is another episode than in {source}.")
             bar.advance(1)
     if not target.exists():
@@ -62,9 +66,13 @@ def _figures(rescored: Iterable[Trajectory]) -> dict[str, Any]:
     pairs: dict[str, list[tuple[float | None, float | None]]] = {}
     errors: Counter[str] = Counter()
     violations: Counter[str] = Counter()
+    groups: dict[str, list[tuple[float, bool]]] = {}
     episodes = unsafe = 0
     for trajectory in rescored:
         episodes += 1
+        if trajectory.scores and trajectory.stop not in FAILED_BY_US:
+            group = f"{trajectory.task.id} of step {trajectory.meta.get('step')}"
+            groups.setdefault(group, []).append((sum(trajectory.turn_rewards), trajectory.success))
         then, now = _sums(_as_stored(trajectory)), _sums(trajectory)
         for name in {**then, **now}:
             pairs.setdefault(name, []).append((then.get(name), now.get(name)))
@@ -76,7 +84,16 @@ def _figures(rescored: Iterable[Trajectory]) -> dict[str, Any]:
         violations.update(broken)
     terms = {name: _compared(pairs[name]) for name in sorted(pairs, key=lambda name: (name == ALL, name))}
     found = {"unsafe": unsafe, "violations": dict(violations), "errors": dict(errors)}
-    return {"episodes": episodes, "terms": terms, **found}
+    return {"episodes": episodes, "terms": terms, "best_of": _best_of(groups), **found}
+
+
+def _best_of(groups: dict[str, list[tuple[float, bool]]]) -> dict[str, dict[str, Any]]:
+    """k -> success where of k attempts at a task the one with the highest return is taken, and where any succeeds."""
+    most = max(map(len, groups.values()), default=1)
+    results = {group: [success for _, success in attempts] for group, attempts in groups.items()}
+    ks = [k for k in range(1, most + 1) if most > 1 and (k & (k - 1) == 0 or k == most)]
+    both = {k: (best_at(k, groups), pass_at(k, results)) for k in ks}
+    return {str(k): {"chosen": asdict(best), "any": asdict(some)} for k, (best, some) in both.items() if best and some}
 
 
 def _compared(pairs: list[tuple[float | None, float | None]]) -> dict[str, float | None]:
@@ -108,6 +125,10 @@ def _tell(figures: dict[str, Any], source: Path, out: Path) -> None:
     ]
     columns = ("term", "stored, mean", "now, mean", "change, mean", "episodes changed")
     notes = [f"{figures['episodes']} trajectories of {source}."]
+    notes += [
+        f"Best of {k} by this reward: {rate_text(row['chosen'])} succeed; any of {k}: {rate_text(row['any'])}."
+        for k, row in figures["best_of"].items()
+    ]
     notes += [f"Principle {name!r} is broken in {n} of them." for name, n in figures["violations"].items()]
     notes += [f"{n} could not be scored: {error}." for error, n in figures["errors"].items()]
     table = "".join(f"| {' | '.join(row)} |\n" for row in (columns, ("---",) * len(columns), *rows))
@@ -143,7 +164,8 @@ def _resumed(target: Path, names: list[str]) -> Iterable[Trajectory]:
         yield trajectory
 
 
-def _identity(trajectory: Trajectory) -> tuple[object, ...]:
+def identity(trajectory: Trajectory) -> Identity:
+    """What tells the episodes of a file apart: task, attempt, seed and the step of training."""
     return trajectory.task.id, trajectory.attempt, trajectory.seed, trajectory.meta.get("step")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import fmean, stdev
 
 Results = Mapping[str, Sequence[bool]]
@@ -102,6 +103,27 @@ def pass_at(k: int, results: Results) -> Rate | None:
 def pass_hat(k: int, results: Results) -> Rate | None:
     """pass^k, all of k attempts succeed: mean over tasks of C(c, k) / C(n, k), unbiased (2406.12045); as `pass_at`."""
     return _chosen(k, results, lambda n, c: math.comb(c, k) / math.comb(n, k))
+
+
+def best_at(k: int, scored: Mapping[str, Sequence[tuple[float, bool]]]) -> Rate | None:
+    """Success of the attempt with the highest score of k: mean over tasks of its expectation over all choices of k of
+    the n attempts made, so unbiased; of equal scores each is chosen as often. `scored` holds (score, success) of each
+    attempt at a task. At k = 1 it is the success rate, and never more than pass@k. Otherwise as `pass_at`.
+    """
+    enough = [attempts for attempts in scored.values() if len(attempts) >= k]
+    if not enough:
+        return None
+    return mean_rate([_best_of(k, attempts) for attempts in enough], sum(map(len, enough)))
+
+
+def _best_of(k: int, attempts: Sequence[tuple[float, bool]]) -> float:
+    n, above, value = len(attempts), 0, 0.0
+    for _, equals in groupby(sorted(attempts, reverse=True), key=lambda attempt: attempt[0]):
+        won = [success for _, success in equals]
+        chosen = math.comb(n - above, k) - math.comb(n - above - len(won), k)  # the best of the k is one of these
+        value += chosen / math.comb(n, k) * fmean(won)
+        above += len(won)
+    return value
 
 
 def paired_difference(first: Results, second: Results, seed: int = 0) -> Difference:

@@ -44,6 +44,23 @@ def test_every_line_is_scored_again_beside_what_it_had(stored, tmp_path, capsys)
     assert "4 trajectories of" in capsys.readouterr().out
 
 
+def test_the_best_of_several_attempts_is_what_the_reward_would_choose(tmp_path, capsys):
+    path = tmp_path / "trajectories.jsonl"
+    for attempt in range(4):
+        trajectory = episode(0, success=attempt == 1)
+        trajectory.turns = trajectory.turns * (1 if attempt == 1 else 2)  # who succeeds is short, and costs less
+        trajectory.attempt = attempt
+        store.append(path, trajectory)
+    rescore(path, {"steps": Steps(cost=0.25)}, Terms(), tmp_path / "new")
+    found = json.loads((tmp_path / "new" / "figures.json").read_text())["best_of"]
+    assert {k: (row["chosen"]["value"], row["any"]["value"]) for k, row in found.items()} == {
+        "1": (0.25, 0.25),
+        "2": (0.5, 0.5),
+        "4": (1.0, 1.0),
+    }
+    assert "Best of 4 by this reward: 100.0 %" in capsys.readouterr().out
+
+
 def test_a_run_that_was_killed_goes_on_after_its_last_whole_line(stored, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     rescore(stored, {"rlvf": Rlvf()}, Terms(), whole)

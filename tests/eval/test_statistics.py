@@ -1,4 +1,5 @@
 import math
+import random
 from itertools import combinations
 from statistics import fmean
 from unittest.mock import patch
@@ -8,6 +9,7 @@ import pytest
 from scipy import stats
 
 from agenttrain.eval.statistics import (
+    best_at,
     holm,
     mean_rate,
     paired_difference,
@@ -192,3 +194,19 @@ def _interval_only(first, second):
     """Without the sign flips, which are the slow part."""
     with patch("agenttrain.eval.statistics.sign_flip", return_value=1.0):
         return paired_difference(first, second)
+
+
+def test_best_of_k_is_the_mean_over_every_choice_of_k():
+    rng = random.Random(0)
+    for _ in range(50):
+        n = rng.randint(1, 6)
+        attempts = [(rng.choice([0.0, 0.5, 1.0]), rng.random() < 0.5) for _ in range(n)]
+        for k in range(1, n + 1):
+            values = []
+            for some in combinations(attempts, k):
+                top = max(score for score, _ in some)
+                values.append(fmean(success for score, success in some if score == top))
+            assert best_at(k, {"t": attempts}).value == pytest.approx(fmean(values))
+    assert best_at(7, {"t": attempts}) is None
+    right, wrong = [(1.0, True), (0.0, False)], [(0.0, True), (1.0, False)]
+    assert best_at(2, {"a": right, "b": right, "c": wrong}).value == pytest.approx(2 / 3)
