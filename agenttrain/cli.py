@@ -32,6 +32,7 @@ EXAMPLES = {
     "rl": ["model.path=runs/sft/model", "model.path=runs/sft/model credit=gigpo out=runs/gigpo"],
     "eval": ["model.path=runs/rl/model", "model.path=runs/rl/model attempts=4"],
     "rescore": ["path=runs/rl reward=[rlvf,safety]", "path=runs/eval/trajectories.jsonl reward=strict"],
+    "turn-values": ["path=runs/own model.path=runs/sft/model", "path=runs/own policy=craft_expert continuations=1"],
     "reward-model": [
         "path=runs/rl model.path=runs/sft/model",
         "path=[runs/a,runs/b] algo.objective=outcomes",
@@ -98,6 +99,11 @@ _configured(
     "rescore",
     "Score stored trajectories again.",
     "Score stored trajectories by any reward, without playing them again, and tell what that changes.",
+)
+_configured(
+    "turn-values",
+    "Value the turns of stored trajectories.",
+    "Value each turn of stored trajectories: a policy goes on from there several times; the share of successes.",
 )
 _configured(
     "reward-model",

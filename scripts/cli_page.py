@@ -23,6 +23,7 @@ COMMANDS = (
     "env check",
     "env serve",
     "rescore",
+    "turn-values",
     "reward-model",
     "reward audit",
 )

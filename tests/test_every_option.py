@@ -31,6 +31,7 @@ NEEDS = {
     "policy=hopqa_teacher": ["env=hopqa"],
     "policy=replay": ["policy.path={craft}/trajectories.jsonl"],
     "reward=learned": ["reward.learned.path={judge}"],
+    "reward=prm": ["reward.prm.path={judge}"],
     "data=trajectories": ["data.path={craft}/trajectories.jsonl"],
     "data=fireact": ["data.path={files}/fireact.json"],
     "data=chat": ["data.path={files}/chat.jsonl"],

@@ -20,6 +20,7 @@ COMMANDS = (
     "eval",
     "credit-check",
     "rescore",
+    "turn-values",
     "reward-model",
     "env-check",
     "env-serve",

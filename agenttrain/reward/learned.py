@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from agenttrain.reward.logits import logits, probability
 from agenttrain.types import Trajectory
 
 
@@ -30,12 +30,8 @@ class Learned:
         read(self.path)
 
     def __call__(self, trajectory: Trajectory) -> list[float]:
-        from agenttrain.model.scorer import read
-
-        scorer = read(self.path)
-        trajectory.meta.setdefault("scored_by", {})["learned"] = scorer.name
         scores = [0.0] * len(trajectory.turns)
         if scores:
-            logit = scorer.score([trajectory])[0][-1]
-            scores[-1] = 0.5 * (1 + math.tanh(logit / 2)) if self.probability else logit
+            logit = logits(self.path, trajectory, "learned")[-1]
+            scores[-1] = probability(logit) if self.probability else logit
         return scores

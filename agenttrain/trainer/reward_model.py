@@ -41,7 +41,7 @@ class Figures:
 class RewardModel:
     """Training of a scalar head and its trunk; `conf/algo/reward_model.yaml` says what each parameter means."""
 
-    objective: Literal["pairs", "outcomes"] = "pairs"
+    objective: Literal["pairs", "outcomes", "turns"] = "pairs"
     center: NonNegative = 0.01
     epochs: Positive = 1.0
     learning_rate: NonNegative = 1e-5
