@@ -10,7 +10,7 @@ from agenttrain.types import Observation
 
 def test_recorded_turns_are_done_again_and_the_policy_goes_on():
     task = next(iter(Tasks(n=1, depth=[2])))
-    (record,) = rollout([Attempt(task)], Craft(slack=3), CraftExpert(error=0.5))
+    (record,) = rollout([Attempt(task)], Craft(slack=3), CraftExpert(error=1.0))
     branches = {7: Branch(record, 2), 8: Branch(record, 3)}
     policy = Continued(CraftExpert(), branches)
     played = list(rollout([Attempt(task, number) for number in branches], Craft(slack=3), policy))

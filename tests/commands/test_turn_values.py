@@ -59,6 +59,8 @@ def test_the_value_is_the_share_of_the_continuations_that_succeed(own, tmp_path)
     value(own, tmp_path / "values", policy=CraftExpert(error=0.3), continuations=4, episodes=5)
     values = read_values(tmp_path / "values")
     assert len(values) == 5
+    recorded = {t.attempt for t in store.read(own / "trajectories.jsonl")}
+    assert not recorded & {t.attempt for t in store.read(tmp_path / "values/trajectories.jsonl")}
     assert {v for turns in values.values() for v in turns.values()} > {0.25, 0.5}
 
 
