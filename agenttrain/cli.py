@@ -37,6 +37,10 @@ EXAMPLES = {
         "path=runs/rl model.path=runs/sft/model",
         "path=[runs/a,runs/b] algo.objective=outcomes",
     ],
+    "card": [
+        "path=runs/own candidates=rewards",
+        "path=runs/own candidates=rewards rule=pair_accuracy cold_start=closed",
+    ],
     "credit-check": ["credit=[mt_grpo,turn] process=stop_per_turn", "credit=gigpo credit.gigpo.gamma=1"],
 }
 
@@ -109,6 +113,11 @@ _configured(
     "reward-model",
     "Train a reward model.",
     "Train a reward model on pairs of stored trajectories, a success and a failure of one task, for reward=learned.",
+)
+_configured(
+    "card",
+    "Judge reward functions before training.",
+    "Check candidate reward functions and judge them on stored trajectories; the best that passes is for reward=card.",
 )
 
 

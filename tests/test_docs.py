@@ -13,7 +13,17 @@ from agenttrain.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
-CONFIGURED = {"generate-trajectories", "sft", "rl", "eval", "credit-check", "rescore", "turn-values", "reward-model"}
+CONFIGURED = {
+    "generate-trajectories",
+    "sft",
+    "rl",
+    "eval",
+    "credit-check",
+    "rescore",
+    "turn-values",
+    "reward-model",
+    "card",
+}
 
 
 def commands():

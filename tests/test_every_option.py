@@ -30,6 +30,7 @@ NEEDS = {
     "policy=methods": ["env=hopqa"],
     "policy=hopqa_teacher": ["env=hopqa"],
     "policy=replay": ["policy.path={craft}/trajectories.jsonl"],
+    "reward=card": ["reward.card.path={files}/reward.py"],
     "reward=learned": ["reward.learned.path={judge}"],
     "reward=prm": ["reward.prm.path={judge}"],
     "data=trajectories": ["data.path={craft}/trajectories.jsonl"],
@@ -176,6 +177,7 @@ def runs(tmp_path_factory):
     (folder / "files/lamp.py").write_text(
         'def press(hard: bool) -> str:\n    """Press.\n\n    Args:\n        hard: or not\n    """'
     )
+    (folder / "files/reward.py").write_text("def reward(trajectory):\n    return [0.5 for turn in trajectory['turns']]")
     turns = ["Who?", "Thought: I look.\nAction: search[who]", "Observation: Ada.", "Thought: So.\nAction: finish[Ada]"]
     closing = "Observation: Episode finished, reward = 1"
     roles = ["user", "assistant"] * 3

@@ -78,7 +78,9 @@ ALLOWED = {
     "policy": {*WORDS, "gorilla", "crafting", "corridor", "shop", "list_steps", "warehouse", "store", "world"},
     "tool": {*WORDS, "jsonfile", "world", "bm25"},
     "toolformer": {*WORDS, "jsonfile", "tool", "model"},
-    "reward": {*WORDS, "model"},
+    # reward functions that a model wrote
+    "card": {*WORDS, "sandbox"},
+    "reward": {*WORDS, "model", "card", "sandbox"},
     "credit": WORDS,
     "data": {*WORDS, "jsonfile", "store", "gorilla"},
     "rollout": WORDS,
@@ -109,6 +111,8 @@ ALLOWED = {
     "commands": {
         *WORDS,
         *ROOMS,
+        "card",
+        "sandbox",
         "combine",
         "preferences",
         "continued",

@@ -22,6 +22,7 @@ COMMANDS = (
     "rescore",
     "turn-values",
     "reward-model",
+    "card",
     "env-check",
     "env-serve",
     "reward-audit",

@@ -1,0 +1,6 @@
+"""Reward functions that a model wrote, checked and judged before any of them trains (CARD, arXiv 2410.14660).
+
+source      text -> what is wrong with it, by its syntax tree
+function    text, trajectory -> one score per turn, in the sandbox
+preference  scores of successes and of failures -> share that is judged right
+"""

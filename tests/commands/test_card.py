@@ -1,0 +1,105 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from agenttrain import cli, store
+from agenttrain.commands.card import card
+from agenttrain.errors import UserError
+from agenttrain.sandbox.sandbox import Sandbox
+from agenttrain.types import Action, Observation, Task, Trajectory, Turn
+
+OPENING = 'def reward(trajectory: dict) -> list[float]:\n    turns = trajectory["turns"]\n'
+GOOD = {
+    "opened": '    return [float("open" in str(turn["observation"])) for turn in turns]',
+    "errors": '    return [-1.0 if turn["tool_error"] else 0.0 for turn in turns]',
+    "last": '    return [0.0] * (len(turns) - 1) + [1.0 - bool(turns[-1]["tool_error"])]',
+    "asked": '    said = turns[-1]["action"]["content"]\n    return [0.0] * (len(turns) - 1) + [float("key" in said)]',
+}
+BAD = {
+    "long": ("    return [1.0] * len(turns)", "0.0% of successes stand above every failure"),
+    "constant": ("    return [0.0] * (len(turns) - 1) + [1.0]", "0.0% of successes stand above every failure"),
+    "inverted": ('    return [1.0 if turn["tool_error"] else 0.0 for turn in turns]', "0.0% of successes"),
+    "nan": ('    return [float("nan")] * len(turns)', "not finite"),
+    "files": ('    return [float(len(open("answers").read()))] * len(turns)', "uses open, line 3"),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _walls():
+    try:
+        Sandbox().start_now()
+    except UserError as error:
+        pytest.skip(f"no walls hold here: {error}")
+
+
+def episode(number: int, success: bool) -> Trajectory:
+    """A door: a success turns the key, a failure pushes, for longer each time."""
+    said, facts = ("turn the key", {}) if success else ("push", {"tool_error": "stuck"})
+    last = Turn(
+        Action({"role": "assistant", "content": said}),
+        Observation(
+            [{"role": "tool", "content": "open" if success else "stuck"}], feedback={"success": success, **facts}
+        ),
+    )
+    look = Turn(Action({"role": "assistant", "content": "look"}), Observation([{"role": "tool", "content": "a door"}]))
+    turns = [look, last] if success else [look] * (2 + number) + [last]
+    return Trajectory(Task(f"t{number}", [{"role": "user", "content": "go"}]), turns, "done")
+
+
+def stored(folder, outcomes=(True, False, True, False)):
+    for number, success in enumerate(outcomes):
+        store.append(folder / "run" / "trajectories.jsonl", episode(number, success))
+    return folder / "run"
+
+
+def written(folder, bodies):
+    (folder / "candidates").mkdir()
+    for name, body in bodies.items():
+        (folder / "candidates" / f"{name}.py").write_text(OPENING + body + "\n")
+    return folder / "candidates"
+
+
+def test_of_nine_the_five_bad_ones_are_rejected_each_for_its_reason(tmp_path):
+    candidates = written(tmp_path, GOOD | {name: body for name, (body, _) in BAD.items()})
+    card(stored(tmp_path), candidates, tmp_path / "out", seconds=20.0)
+    figures = json.loads((tmp_path / "out/figures.json").read_text())
+    rows = {row["name"].removesuffix(".py"): row for row in figures["candidates"]}
+    assert {name for name, row in rows.items() if row["accepted"]} == set(GOOD)
+    assert {name: reason in rows[name]["why"] for name, (_, reason) in BAD.items()} == dict.fromkeys(BAD, True)
+    assert {name for name, row in rows.items() if not row["sound"]} == {"nan", "files"}
+    assert (figures["successes"], figures["failures"], figures["chosen"]) == (2, 2, "asked.py")
+    assert (tmp_path / "out/reward.py").read_bytes() == (candidates / "asked.py").read_bytes()
+    assert "| long.py | passed | 0.0% | rejected |" in (tmp_path / "out/report.md").read_text()
+
+
+def test_none_that_passes_is_status_1_and_no_reward(tmp_path):
+    words = [f"path={stored(tmp_path)}", f"candidates={written(tmp_path, {'loop': '    while True: pass'})}"]
+    result = CliRunner().invoke(cli.app, ["card", *words, f"out={tmp_path / 'out'}", "seconds=0.2"])
+    assert result.exit_code not in (0, 2)
+    assert "none of 1 candidates passes" in str(result.exception) + result.output
+    assert not (tmp_path / "out/reward.py").exists()
+    assert "longer than 0.2 s" in (tmp_path / "out/report.md").read_text()
+
+
+def test_one_kind_of_outcome_decides_nothing(tmp_path):
+    run, candidates = stored(tmp_path, [True, True]), written(tmp_path, {"errors": GOOD["errors"]})
+    card(run, candidates, tmp_path / "open", seconds=20.0)
+    assert (tmp_path / "open/reward.py").exists()
+    assert "undecided: there are only successes" in (tmp_path / "open/report.md").read_text()
+    with pytest.raises(SystemExit):
+        card(run, candidates, tmp_path / "closed", cold_start="closed", seconds=20.0)
+    assert not (tmp_path / "closed/reward.py").exists()
+
+
+def test_the_statistic_and_the_rule_are_options(tmp_path):
+    """A price on each step is the return's affair: its mean per step is the same for all."""
+    run, candidates = stored(tmp_path), written(tmp_path, {"steps": "    return [-1.0] * len(turns)"})
+    card(run, candidates, tmp_path / "sum", rule="pair_accuracy", seconds=20.0)
+    with pytest.raises(SystemExit):
+        card(run, candidates, tmp_path / "mean", rule="pair_accuracy", statistic="mean_step", seconds=20.0)
+
+
+def test_an_empty_folder_is_the_users_fault(tmp_path):
+    with pytest.raises(UserError, match=r"has no \*\.py"):
+        card(stored(tmp_path), tmp_path, tmp_path / "out")
