@@ -96,7 +96,7 @@ FAULTS = {
     "bool for int": ("rl seed=true", "seed must be int >= 0, got true"),
     "fraction for int": ("sft algo.batch_size=2.5", "algo.batch_size must be int >= 1, got 2.5"),
     "a number out of range": ("rl algo.batch_size=0", "algo.batch_size must be int >= 1, got 0"),
-    "no option of a list": ("rl reward=[]", "reward=[] chooses nothing. It has: format, "),
+    "no option of a list": ("rl reward=[]", "reward=[] chooses nothing. It has: card, format, "),
     "not one of": ("rl task.split=test", "task.split must be "),
     "wrong element": ("rl report_to=[1]", "report_to must be list"),
     "null where none may be": ("rl seed=null", "seed must be int >= 0, got null"),
