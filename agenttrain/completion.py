@@ -13,8 +13,11 @@ from agenttrain.errors import UserError
 def listing(command: str, examples: list[str], config_dir: Path | None = None) -> str:
     """Groups with their options (the chosen one starred), recipes, keys and examples, for `--help`."""
     where = options.folders(config_dir)
-    lines = ["Groups (group=option, * unless you choose):"]
+    lines, held = ["Groups (group=option, * unless you choose):"], options.held(command, where)
     for group, choice in options.chosen(command, where).items():
+        if group in held:
+            lines.append(f"  {group:<9} {choice}*   (as {held[group]})")
+            continue
         default = choice if isinstance(choice, list) else [choice]
         names = [name + "*" * (name in default) for name in options.options(group, where)]
         lines.append(f"  {group:<9} {'  '.join(names)}{'   (a list)' if isinstance(choice, list) else ''}")
@@ -67,7 +70,8 @@ def complete(command: str, words: list[str], incomplete: str, config_dir: Path |
         values = [recipe for recipe, commands in options.recipes(where).items() if command in commands]
     elif key in groups:
         opening = "[" if isinstance(groups[key], list) else ""
-        values = [opening + option for option in options.options(key, where)]
+        kind = options.held(command, where).get(key, key)
+        values = [opening + option for option in options.options(kind, where)]
     elif "." in key and (held := options.nested(key.partition(".")[0], where).get(key.rpartition(".")[2])):
         values = options.options(held, where)
     else:

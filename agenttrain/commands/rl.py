@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -20,12 +21,14 @@ from agenttrain.ranges import Count, Whole
 from agenttrain.reward.score import score
 from agenttrain.rollout import Limits
 from agenttrain.trainer.grpo import Curves, Grpo
+from agenttrain.trainer.measuring import HeldOut
 from agenttrain.trainer.terms import report
 from agenttrain.types import Credit, Environment, Policy, Reward, Tasks, Trajectory
 from agenttrain.watch import duration
 
 CURVES = (
     "success",
+    "heldout_success",
     "reward",
     "turns",
     "invalid_calls",
@@ -54,8 +57,13 @@ def rl(
     threads: Count | None = None,
     save_trajectories: bool = True,
     report_to: list[Literal["tensorboard", "trackio", "wandb"]] | None = None,
+    heldout: Tasks | None = None,
+    heldout_every: Whole = 0,
+    heldout_temperature: float | None = None,
+    heldout_top_p: float | None = None,
 ) -> None:
-    """Train, and leave `model/`, `report.md`, `metrics.jsonl`, `trajectories.jsonl` and `checkpoints/` in `out`.
+    """Train, and leave `model/`, `report.md`, `metrics.jsonl`, `trajectories.jsonl` and `checkpoints/` in `out`, and
+    with `heldout_every` what was played on held-out tasks in `heldout.jsonl`.
 
     Raises:
         UserError: a fault in tasks, rewards, the model folder or the settings.
@@ -65,14 +73,22 @@ def rl(
     combine.begin(reward)
     model.check()
     tasks, loggers = list(task), report_to or []
+    measured = None
     # Before the model: a fault is found in a second, and leaves nothing behind.
     algo.check(tasks, policy, credit, loggers)
+    if heldout_every:
+        measured = HeldOut(list(heldout or ()), heldout_every, heldout_temperature, heldout_top_p)
+        measured.check(tasks, policy)
     loaded = model.load(out, trainable=True)
     settle_threads(loaded.model, threads)
     judge = partial(score, rewards=reward, timeout=rollout.reward_timeout)
-    with _kept(out, resume) if save_trajectories else nullcontext() as keep:
+    with (
+        _kept(out, "trajectories", resume) if save_trajectories else nullcontext() as keep,
+        _kept(out, "heldout", resume) if measured else nullcontext() as keep_heldout,
+    ):
+        measured = replace(measured, keep=keep_heldout) if measured else None
         curves = algo.train(
-            loaded, tasks, env, judge, credit, policy, rollout, out, seed, resume, loggers, keep, combine
+            loaded, tasks, env, judge, credit, policy, rollout, out, seed, resume, loggers, keep, combine, measured
         )
     if os.environ.get("RANK", "0") == "0":
         details = f"\n## Course\n\n{course(curves.steps)}"
@@ -88,6 +104,8 @@ def facts(curves: Curves) -> dict[str, str]:
     if first:
         known["success, first steps"] = f"{_mean(first, 'success'):.3f} (mean of {len(first)})"
         known["success, last steps"] = f"{_mean(last, 'success'):.3f} (mean of {len(last)})"
+        if measured := curves.heldout:
+            known["held-out success, before and after"] = f"{measured[0]:.3f} and {measured[-1]:.3f}"
         known["failed around the agent"] = f"{sum(row['failed_by_us'] for row in curves.steps):.0f} episodes, masked"
         if unscored := sum(row.get("reward_errors", 0.0) for row in curves.steps):
             known["of these, a reward failed"] = f"{unscored:.0f}"
@@ -122,11 +140,11 @@ def _mean(rows: Sequence[dict[str, float]], name: str) -> float:
 
 
 @contextmanager
-def _kept(out: Path, resume: bool) -> Iterator[Callable[[Trajectory], None]]:
-    """Appends each episode to `trajectories.jsonl` (each further process has a file of its own), and none twice: a
-    resumed run plays again what was played since its checkpoint, to the same end."""
+def _kept(out: Path, name: str, resume: bool) -> Iterator[Callable[[Trajectory], None]]:
+    """Appends each episode to `<name>.jsonl` (each further process has a file of its own), and none twice: a resumed
+    run plays again what was played since its checkpoint, to the same end."""
     rank = os.environ.get("RANK", "0")
-    path = out / ("trajectories.jsonl" if rank == "0" else f"trajectories.{rank}.jsonl")
+    path = out / (f"{name}.jsonl" if rank == "0" else f"{name}.{rank}.jsonl")
 
     def key(trajectory: Trajectory) -> tuple[int, str, int]:
         return trajectory.meta["step"], trajectory.task.id, trajectory.attempt

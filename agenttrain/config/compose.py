@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from agenttrain.config import options
-from agenttrain.config.check import check
+from agenttrain.config.check import MISSING, check
 from agenttrain.config.overrides import all_for_hydra, parse, quoted
 from agenttrain.config.signature import find_module, read
 from agenttrain.errors import UserError
@@ -82,6 +82,7 @@ def compose(command: str, overrides: list[str], config_dir: Path | None = None, 
     if config_dir and str(config_dir.resolve()) not in sys.path:
         sys.path.append(str(config_dir.resolve()))
     _leave_out(values, command, overrides, where)
+    _leave_incomplete(values, command, overrides, where)
     check(values, command, _packages(where, config_dir), complete)
     return Composed(command, values, _without_secrets(values, raw), _choices(choices, values))
 
@@ -103,6 +104,18 @@ def _leave_out(values: Tree, command: str, overrides: list[str], where: list[Pat
             raise UserError(f"'{override.input_line}' has no effect: the recipe's {command} takes no {key}.")
     for key in unused:
         values.pop(key, None)
+
+
+def _leave_incomplete(values: Tree, command: str, overrides: list[str], where: list[Path]) -> None:
+    """What another group's option is optional for (`heldout`) and lacks a value is left out, if nobody asked for it."""
+    typed = {override.key_or_group.partition(".")[0] for override in parse(overrides)}
+    for key in options.held(command, where).keys() - typed:
+        if _incomplete(values.get(key)):
+            del values[key]
+
+
+def _incomplete(value: Any) -> bool:
+    return value == MISSING or (isinstance(value, dict) and any(map(_incomplete, value.values())))
 
 
 def _packages(where: list[Path], config_dir: Path | None) -> list[Path]:

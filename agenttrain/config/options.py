@@ -74,10 +74,21 @@ def compared(command: str, where: list[Path]) -> list[str]:
 
 def defaults(command: str, where: list[Path]) -> dict[str, str | list[str]]:
     """Group -> option, as the command's file has it: `${env}_heldout` too."""
+    return {spelled.partition("@")[2] or spelled: option for spelled, option in _entries(command, where).items()}
+
+
+def held(command: str, where: list[Path]) -> dict[str, str]:
+    """Key of `command` -> the group whose options it takes, for a group that has no options of its own: `heldout` takes
+    those of `task` (`task@heldout: ...` in the command's file)."""
+    pairs = (spelled.partition("@") for spelled in _entries(command, where))
+    return {key: group for group, _, key in pairs if key}
+
+
+def _entries(command: str, where: list[Path]) -> dict[str, str | list[str]]:
     groups: dict[str, str | list[str]] = {}
     for entry in _read(where[0] / f"{command}.yaml").get("defaults", []):
         if isinstance(entry, dict):
-            groups |= entry
+            groups |= {spelled.removeprefix("optional "): option for spelled, option in entry.items()}
     return groups
 
 
@@ -124,11 +135,11 @@ def option_file(group: str, option: str, where: list[Path]) -> Path | None:
 
 def keys(command: str, choices: dict[str, str | list[str]], where: list[Path]) -> dict[str, Any]:
     """Dotted keys of `command` under these choices with their defaults, as far as the files alone tell."""
-    tree = _plain(_read(where[0] / f"{command}.yaml"))
+    tree, kinds = _plain(_read(where[0] / f"{command}.yaml")), held(command, where)
     for group, option in choices.items():
         for name in option if isinstance(option, list) else [option]:
             prefix = f"{group}.{name}" if isinstance(option, list) else group
-            tree |= {f"{prefix}.{key}": value for key, value in keys_of(group, name, where).items()}
+            tree |= {f"{prefix}.{key}": value for key, value in keys_of(kinds.get(group, group), name, where).items()}
     return tree
 
 

@@ -57,7 +57,7 @@ def all_for_hydra(overrides: list[str], command: str, where: list[Path]) -> list
 def _following(parsed: list[Override], command: str, where: list[Path]) -> list[str]:
     """Where a group's default goes by another group (`task: ${env}_heldout`) whose option holds others, what goes by
     these: `env=perturbed env.base=sql` plays the tasks of sql, `env=[sql,api]` those of both."""
-    lines, typed = [], _typed(parsed)
+    lines, typed, held = [], _typed(parsed), options.held(command, where)
     for group, default in options.defaults(command, where).items():
         led_by = re.search(r"\$\{(\w+)\}", str(default))
         if not led_by or group in typed or led_by[1] not in typed:
@@ -65,10 +65,16 @@ def _following(parsed: list[Override], command: str, where: list[Path]) -> list[
         chosen = typed[led_by[1]]
         if isinstance(chosen, list):
             names = {str(name): str(default).replace(led_by[0], str(name)) for name in chosen}
-            lines += _together(group, names, where)
+            if group not in held or {*names.values()} <= {*options.options(held[group], where)}:  # these are optional
+                lines += _together(group, names, held, where)
         elif (inner := innermost(led_by[1], parsed, where)) != chosen:
-            lines.append(f"{group}={str(default).replace(led_by[0], inner)}")
+            lines.append(f"{_spelled(group, held)}={str(default).replace(led_by[0], inner)}")
     return lines
+
+
+def _spelled(group: str, held: dict[str, str]) -> str:
+    """As Hydra names it: `task@heldout` where `heldout` takes the options of `task`."""
+    return f"{held[group]}@{group}" if group in held else group
 
 
 def _typed(parsed: list[Override]) -> dict[str, Any]:
@@ -85,18 +91,20 @@ def innermost(group: str, parsed: list[Override], where: list[Path]) -> str:
     return option
 
 
-def _together(group: str, names: dict[str, str], where: list[Path]) -> list[str]:
+def _together(group: str, names: dict[str, str], held: dict[str, str], where: list[Path]) -> list[str]:
     """Several options of a group that takes one: `group=several`, which holds each under its name.
 
     Raises:
         UserError: the group has no such option, or lacks one of those.
     """
-    known = options.options(group, where)
+    kind = held.get(group, group)
+    known = options.options(kind, where)
     if SEVERAL not in known:
         raise UserError(f"group {group} takes one option, for example {group}={known[0]}")
     for option in names.values():
-        _check_option(option, group, where)
-    return [f"{group}={SEVERAL}", *(f"+{group}@{group}.of.{name}={option}" for name, option in names.items())]
+        _check_option(option, kind, where)
+    chosen = [f"+{kind}@{group}.of.{name}={option}" for name, option in names.items()]
+    return [f"{_spelled(group, held)}={SEVERAL}", *chosen]
 
 
 def _for_hydra(override: Override, command: str, where: list[Path]) -> list[str]:
@@ -113,7 +121,7 @@ def _for_hydra(override: Override, command: str, where: list[Path]) -> list[str]
         recipe = str(override.value())
         _check_recipe(recipe, command, where)
         return [f"+{options.RECIPES}/{recipe}={command}"]
-    if options.is_group(key, where):
+    if options.is_group(key, where) or key in options.held(command, where):
         return _check_group(override, command, where)
     group, _, parameter = key.partition(".")[0], *key.rpartition(".")[1:]
     option = override.value()
@@ -135,21 +143,22 @@ def _check_recipe(recipe: str, command: str, where: list[Path]) -> None:
 
 def _check_group(override: Override, command: str, where: list[Path]) -> list[str]:
     group, value = override.key_or_group, override.value()
-    groups, known = options.chosen(command, where), options.options(group, where)
+    groups, held = options.chosen(command, where), options.held(command, where)
+    known = options.options(held.get(group, group), where)
     if group not in groups and override.type == OverrideType.CHANGE:
         raise UserError(f"no group '{group}' in {command}.{did_you_mean(group, groups)} It has: {', '.join(groups)}")
     if override.type == OverrideType.DEL:
         return [override.input_line or ""]
     if isinstance(value, list) and value and isinstance(groups.get(group), str):
-        return _together(group, {str(name): str(name) for name in value}, where)
+        return _together(group, {str(name): str(name) for name in value}, held, where)
     names = [str(option) for option in (value if isinstance(value, list) else [value])]
     if not names:
         raise UserError(f"{group}=[] chooses nothing. It has: {', '.join(known)}")
     for name in names:
-        _check_option(name, group, where)
+        _check_option(name, held.get(group, group), where)
     if group in options.compared(command, where):
         return _entries(group, names)
-    key = (override.input_line or "").partition("=")[0]
+    key = _spelled(group, held) if group in held else (override.input_line or "").partition("=")[0]
     return [f"{key}=[{','.join(names)}]" if isinstance(groups.get(group), list) else f"{key}={names[0]}"]
 
 

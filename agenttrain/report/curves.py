@@ -21,7 +21,7 @@ class Chart:
 
 
 CHARTS = (
-    Chart("Success", "share of episodes", ("success",)),
+    Chart("Success", "share of episodes", ("success", "heldout_success")),
     Chart("Reward by term", "sum per episode, unweighted", ("reward/*",)),
     Chart("Loss", "", ("loss", "heldout_loss")),
     Chart("Entropy", "nats per sampled token", ("entropy", "heldout_entropy")),

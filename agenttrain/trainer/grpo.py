@@ -20,6 +20,7 @@ from agenttrain.trainer.annealing import Anneal, Annealing, Sampling
 from agenttrain.trainer.arguments import trl_arguments
 from agenttrain.trainer.drift import OldLogprobs
 from agenttrain.trainer.episodes import Flow, KlIn, check_tasks, needs_critic, schedule
+from agenttrain.trainer.measuring import HeldOut
 from agenttrain.trainer.selection import Curriculum, Selection
 from agenttrain.trainer.tokens import Weighting
 from agenttrain.types import Credit, Environment, Policy, Task, Trajectory
@@ -45,6 +46,8 @@ class Curves:
     """Wall time of this process."""
     notes: list[str]
     """What a reader should know: checkpoints passed over, where training went on from."""
+    heldout: list[float] = field(default_factory=list)
+    """Success on the held-out tasks at each measurement, the first before training and the last after it."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +106,12 @@ class Grpo:
         report_to: Sequence[str] = (),
         keep: Callable[[Trajectory], None] | None = None,
         combine: Terms | None = None,
+        heldout: HeldOut | None = None,
     ) -> Curves:
         """Train `loaded.model` in place and write it to `<out>/model`.
 
         `score` fills a trajectory's scores, `combine` weighs them; `keep` receives every episode, scored and with its
-        advantages in `meta`.
+        advantages in `meta`; `heldout` says what is measured between the steps.
 
         The same arguments give the same episodes and weights, on one machine. With `resume`, goes on from the newest
         complete checkpoint in `<out>/checkpoints` to the very weights an uninterrupted run would have reached.
@@ -135,9 +139,11 @@ class Grpo:
             notes.append(f"Going on from {checkpoint}." if checkpoint else "No complete checkpoint: from the start.")
         if checkpoint:
             checkpoints.check_model(checkpoint, loaded.model)
-        history = self._fit(loaded, flow, arguments, plan, out, checkpoint, keep)
-        played = self.tasks_per_step * self.group_size * len(history)
-        return Curves(history, played, time.monotonic() - began, notes)
+        history = self._fit(loaded, flow, arguments, plan, out, checkpoint, keep, heldout)
+        steps = [row for row in history if "success" in row]
+        measured = [row["heldout_success"] for row in history if "heldout_success" in row]
+        played = self.tasks_per_step * self.group_size * len(steps)
+        return Curves(steps, played, time.monotonic() - began, notes, measured)
 
     def check(self, tasks: Sequence[Task], policy: Policy, credit: Credit, report_to: Sequence[str] = ()) -> None:
         """Everything that can be known to be wrong before a model is loaded.
@@ -252,17 +258,21 @@ class Grpo:
         out: Path,
         checkpoint: Path | None,
         keep: Callable[[Trajectory], None] | None,
+        heldout: HeldOut | None,
     ) -> list[dict[str, float]]:
         from agenttrain.trainer.callbacks import Seal, Watch
 
-        with Watch("Training", out / "metrics.jsonl", shown=("success", "reward")) as watch:
+        with Watch("Training", out / "metrics.jsonl", shown=("success", "heldout_success", "reward")) as watch:
             kind, options = self._trainer()
             options["selection"] = Selection(len(flow.tasks), self.curriculum, self.refill, flow.seed)
             options["annealing"] = self._annealing(flow.policy)
+            options["heldout"] = heldout
             trainer = kind(flow, loaded, arguments, plan, keep, callbacks=[watch, Seal()], **options)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        trainer.save(out / "model")
-        return [dict(row) for row in trainer.state.log_history if "success" in row]
+            trainer.save(out / "model")
+            if heldout is not None:
+                trainer.log(trainer.measure(heldout, self.steps))
+        return [dict(row) for row in trainer.state.log_history]
 
     def _trainer(self) -> tuple[type[FlowTrainer], dict[str, Any]]:
         """What trains, and those of our parameters that TRL's arguments do not hold."""

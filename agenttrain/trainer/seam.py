@@ -30,6 +30,7 @@ from agenttrain.trainer.batches import Rows, by_length
 from agenttrain.trainer.drift import AGREE, OldLogprobs, drift, verdict, weights
 from agenttrain.trainer.episodes import Flow, KlIn, check_episodes, figures, light
 from agenttrain.trainer.head import score_labelled_only, set_temperature
+from agenttrain.trainer.measuring import HeldOut
 from agenttrain.trainer.novelty import Novelty
 from agenttrain.trainer.playing import Played, play
 from agenttrain.trainer.selection import Selection
@@ -67,6 +68,7 @@ class FlowTrainer(GRPOTrainer):
         filter_silent: bool = False,
         novelty: float = 0.0,
         annealing: Annealing | None = None,
+        heldout: HeldOut | None = None,
     ) -> None:
         """`plan` has the numbers of each step's tasks; `keep` receives each of this process's episodes, scored and with
         its advantages in `meta`."""
@@ -82,7 +84,7 @@ class FlowTrainer(GRPOTrainer):
         self._learned: Rows | None = None
         """The rows whose loss is under way."""
         self._plan, self._selection = plan, selection or Selection(len(flow.tasks))
-        self._filters, self._novelty, self._annealing = filter_silent, novelty, annealing
+        self._filters, self._novelty, self._annealing, self._heldout = filter_silent, novelty, annealing, heldout
         self._states = Novelty()
         self._nothing = False
         """Whether the step that is under way has nothing to learn from."""
@@ -117,8 +119,6 @@ class FlowTrainer(GRPOTrainer):
     def _rollout(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, list[Any]]:
         """Play this process's rows; each episode is the prompt it opened with, and everything after as a completion."""
         step, first = self._inputs[0]["step"], self.accelerator.process_index * len(self._inputs)
-        if self._annealing is not None:
-            self._anneal(self._annealing, step)
         rows, size = range(first, first + len(self._inputs)), self.args.num_generations or 1
         with self.accelerator.autocast():
             self._played = play(self.flow, self._selection, self._plan[step], rows, size, step, gather_object)
@@ -142,7 +142,11 @@ class FlowTrainer(GRPOTrainer):
         return [None if t.stop in FAILED_BY_US else sum(t.turn_rewards) for t in self._episodes]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Rows:
-        self._inputs = inputs
+        self._inputs, step = inputs, inputs[0]["step"]
+        if self._annealing is not None:
+            self._anneal(self._annealing, step)
+        if self._heldout is not None and self._heldout.due(step):
+            self._metrics["train"] |= {name: [value] for name, value in self.measure(self._heldout, step).items()}
         began = time.perf_counter()
         with self._as_one_update():
             out = super()._generate_and_score_completions(inputs)
@@ -162,11 +166,11 @@ class FlowTrainer(GRPOTrainer):
         out["advantages"] = self._padded(own).to(out["completion_ids"].device)
         shown = figures(batch, advantages) | pulls(batch, advantages, self.flow.credit) | self.flow.combine.adapt(batch)
         self._report(shown | self._played.shown, int(out["num_items_in_batch"]), seconds)
-        self._alarms.episodes(batch, inputs[0]["step"] + 1)
+        self._alarms.episodes(batch, step + 1)
         self._nothing = bool(self._alarms.lost_steps or not out["num_items_in_batch"])
         if self._novelty:
             self._states.count(batch)
-        self._hand_on(own, inputs[0]["step"])
+        self._hand_on(own, step)
         return out
 
     def _gathered(self, out: Rows) -> list[Trajectory]:
@@ -224,7 +228,8 @@ class FlowTrainer(GRPOTrainer):
         """TRL's figures about texts and its view of the rewards give way to ours."""
         metrics = self._metrics["train"]
         if seconds := metrics.pop("step_time", None):
-            metrics["train_seconds"] = [sum(seconds) - sum(metrics["rollout_seconds"])]
+            elsewhere = [*metrics["rollout_seconds"], *metrics.get("heldout_seconds", ())]
+            metrics["train_seconds"] = [sum(seconds) - sum(elsewhere)]
         for name in [name for name in metrics if name.startswith(("rewards/", "completions/"))]:
             del metrics[name]
         if apart := metrics.pop("sampler_drift_max", None):
@@ -232,6 +237,12 @@ class FlowTrainer(GRPOTrainer):
             if self._old == "auto" and max(apart) > AGREE:
                 self._settle_old(max(apart))
         super().log(logs, start_time)
+
+    def measure(self, heldout: HeldOut, step: int) -> dict[str, float]:
+        """How well the policy does on tasks that nothing is learned from, after `step` steps."""
+        process = self.accelerator.process_index, self.accelerator.num_processes
+        with self.accelerator.autocast():
+            return heldout.measure(self.flow, step, *process, gather_object)
 
     def save(self, folder: Path) -> None:
         """Write the trained weights and the tokenizer in Hugging Face form."""

@@ -69,6 +69,25 @@ def test_resuming_writes_no_episode_twice(tmp_path):
     assert "Going on from" in (tmp_path / "report.md").read_text()
 
 
+def test_held_out_tasks_are_measured_between_steps(tmp_path):
+    run(tmp_path, heldout=Tasks(n=3, split="heldout"), heldout_every=1, save_trajectories=False)
+    played = list(store.read(tmp_path / "heldout.jsonl"))
+    assert [t.meta["step"] for t in played] == [0] * 3 + [1] * 3 + [2] * 3
+    assert not any(t.scores for t in played), "no reward is asked"
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "heldout_success" in row] == [1, 2, 2]
+    assert all(row["heldout_seconds"] > 0 for row in rows if "heldout_success" in row)
+    report = (tmp_path / "report.md").read_text()
+    assert "| held-out success, before and after | 0.000 and 0.000 |" in report
+    assert "| steps | success | heldout_success |" in report
+
+
+def test_held_out_tasks_that_are_trained_on_are_refused_before_the_model_is_loaded(tmp_path):
+    with pytest.raises(UserError, match="4 of 4 held-out tasks are trained on"):
+        run(tmp_path, model=Unloadable(), heldout=Tasks(n=4), heldout_every=1)
+    assert not list(tmp_path.iterdir())
+
+
 class Judge:
     """Takes a fifth of a second."""
 

@@ -49,3 +49,22 @@ def test_a_list_of_environments_brings_the_tasks_of_each():
         compose("rl", ["model=tiny", "policy=[local,vllm]"])
     with pytest.raises(UserError, match=r"env=\[craft,sql\]"):
         compose("rl", ["model=tiny", "env=several", "task=craft"]).call()
+
+
+def test_held_out_tasks_of_rl_go_by_the_environment_unless_chosen():
+    def heldout(*overrides):
+        return compose("rl", ["model=tiny", *overrides]).values.get("heldout")
+
+    assert heldout()["split"] == heldout("task.split=deep")["split"] == "heldout"
+    assert heldout("env=sql")["_target_"] == heldout("env=perturbed", "env.base=sql")["_target_"]
+    assert heldout("env=sql")["_target_"] == "agenttrain.task.sql.Sql"
+    assert {one["split"] for one in heldout("env=[craft,sql]")["of"].values()} == {"heldout"}
+    chosen = heldout("heldout=craft", "heldout.split=deep", "heldout.n=7")
+    assert (chosen["split"], chosen["n"]) == ("deep", 7)
+    assert heldout("env=bfcl", "task.path=x") is None, "what would need a value of its own is left out"
+    assert heldout("env=bfcl", "task.path=x", "heldout.path=y")["path"] == "y"
+    assert heldout("env=trl_class", "env.target=games:Lamp", "task=craft") is None, "nobody wrote any"
+    with pytest.raises(UserError, match=r"no option 'craft_heldot' in group task\. Did you mean craft_heldout"):
+        heldout("heldout=craft_heldot")
+    with pytest.raises(UserError, match=r"heldout\.path has no value"):
+        heldout("env=bfcl", "task.path=x", "heldout=bfcl_heldout")
