@@ -87,6 +87,16 @@ def stable_seed(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
+def versions_of(env: Environment) -> dict[str, str]:
+    """What the environment's answers depend on besides agenttrain, and that of those within it."""
+    within = [getattr(env, "base", None), *getattr(env, "of", {}).values()]
+    found = dict(getattr(env, "versions", {}))
+    for inner in within:
+        if isinstance(inner, Environment):
+            found |= versions_of(inner)
+    return found
+
+
 def name_of(env: Environment) -> str:
     """Its option, without the group; one that changes another (`base`) goes by the name of that."""
     while isinstance(base := getattr(env, "base", None), Environment):
@@ -276,9 +286,14 @@ class _Loop:
                 error=error,
                 seconds=time.monotonic() - live.began,
                 retries=live.retries,
-                meta={"env": name_of(self.env), "policy": self.policy.describe(), **method},
+                meta=self._origin() | method,
             )
         )
+
+    def _origin(self) -> dict[str, Any]:
+        known = {"env": name_of(self.env), "policy": self.policy.describe()}
+        versions = versions_of(self.env)
+        return known | {"env_versions": versions} if versions else known
 
     def _retry(self, live: _Live, error: Exception) -> None:
         if live.retries >= self.limits.retries:

@@ -16,6 +16,8 @@ Record = dict[str, Any]
 
 SCHEMA = "agenttrain.trajectory/1"
 _LIBRARIES = ("agenttrain", "torch", "transformers", "trl")
+OF_ENV = "env_versions"
+"""Entry of a new trajectory's meta: what its environment stands on, which joins `versions` in the line."""
 _ENVELOPE = ("env", "method", "policy", "versions", "config_hash")
 """Entries of `Trajectory.meta` that stand at the top of a line, null where unknown."""
 
@@ -42,7 +44,7 @@ def to_record(trajectory: Trajectory) -> Record:
         "attempt": trajectory.attempt,
         "seed": trajectory.seed,
         **{key: trajectory.meta.get(key) for key in _ENVELOPE},
-        "versions": trajectory.meta.get("versions") or _versions(),
+        "versions": trajectory.meta.get("versions") or _versions() | trajectory.meta.get(OF_ENV, {}),
         "stop": trajectory.stop,
         "success": trajectory.success,
         "error": trajectory.error,
@@ -56,7 +58,7 @@ def to_record(trajectory: Trajectory) -> Record:
         "turns": facts,
         "tokens": _tokens(turns),
         "hidden": {"messages": task.messages, "answer": task.answer, "data": task.data},
-        "meta": {key: value for key, value in trajectory.meta.items() if key not in _ENVELOPE},
+        "meta": {key: value for key, value in trajectory.meta.items() if key not in (*_ENVELOPE, OF_ENV)},
     }
 
 

@@ -206,7 +206,11 @@ class Episode(Protocol):
 
 @runtime_checkable
 class Environment(Protocol):
-    """Where actions have effects. Its randomness comes from the seed of the episode alone."""
+    """Where actions have effects. Its randomness comes from the seed of the episode alone.
+
+    One whose answers depend on what is not agenttrain's (a server, a package, the user's file) names that with its
+    version in an attribute `versions: dict[str, str]`, read when an episode has ended and written beside it.
+    """
 
     def episode(self, task: Task, seed: int) -> Episode: ...
 

@@ -4,7 +4,8 @@ import time
 import pytest
 
 from agenttrain.errors import UserError
-from agenttrain.rollout import Attempt, Limits, attempts, rollout
+from agenttrain.rollout import Attempt, Limits, attempts, rollout, versions_of
+from agenttrain.trajectory_record import to_record
 from agenttrain.types import Action, InfraError, Observation, Task
 
 GO = {"role": "assistant", "content": "go"}
@@ -82,6 +83,19 @@ def test_every_attempt_becomes_one_trajectory_and_everything_is_released_and_clo
     assert not policy.open
     assert len(world.closed) == 15
     assert done[0].meta["env"] == World.__module__.rpartition(".")[2], "an option is called as its module is"
+
+
+def test_what_an_environment_stands_on_is_written_with_what_is_inside_it():
+    inner, other, outer = World(), World(), World(turns=1)
+    inner.versions, other.versions, outer.of = {"server": "15.4"}, {"package": "2.0"}, {"a": inner, "b": other}
+    assert versions_of(outer) == {"server": "15.4", "package": "2.0"}
+    outer.base = inner
+    (trajectory,) = rollout(attempts(tasks(1)), outer, Script())
+    assert to_record(trajectory)["versions"].items() >= {"server": "15.4", "package": "2.0"}.items()
+    assert "python" in to_record(trajectory)["versions"]
+    assert "env_versions" not in to_record(trajectory)["meta"]
+    (plain,) = rollout(attempts(tasks(1)), World(), Script())
+    assert "server" not in to_record(plain)["versions"]
 
 
 def test_a_group_starts_from_one_environment_seed_and_samples_with_different_ones():

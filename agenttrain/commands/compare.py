@@ -96,6 +96,10 @@ def _check_same_tasks(loaded: dict[str, Evaluation]) -> None:
             raise UserError(f"{first} and {label} have no task in common that both could play")
 
 
+OF_THE_POLICY = ("torch", "transformers", "trl")
+"""Libraries that an environment's answers do not depend on: an agent may be of another version of them."""
+
+
 def _unequal_conditions(loaded: dict[str, Evaluation]) -> list[str]:
     """Settings of environment and rollout, or versions of what holds the environments, that are not the same in all."""
     known = {label: dict(_flat("", _conditions(run))) for label, run in loaded.items()}
@@ -108,8 +112,8 @@ def _unequal_conditions(loaded: dict[str, Evaluation]) -> list[str]:
 
 
 def _conditions(run: Evaluation) -> dict[str, Any]:
-    version = (run.get("versions") or {}).get("agenttrain")
-    return {**(run.get("conditions") or {}), **({"version of agenttrain": version} if version else {})}
+    versions = {name: v for name, v in (run.get("versions") or {}).items() if name not in OF_THE_POLICY}
+    return {**(run.get("conditions") or {}), **{f"version of {name}": value for name, value in versions.items()}}
 
 
 def _flat(prefix: str, node: Any) -> Iterator[tuple[str, Any]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import inspect
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from agenttrain.errors import UserError
@@ -30,6 +32,11 @@ def tools_of(functions: Sequence[Callable[..., Any]], where: str) -> list[Tool]:
         schema.pop("return", None)  # endpoints refuse what OpenAI's form does not have
         schema["parameters"]["additionalProperties"] = False
     return [{"type": "function", "function": schema} for schema in schemas]
+
+
+def source_version(file: Path) -> dict[str, str]:
+    """Its name -> the first 16 hex digits of its SHA-256: tells that somebody changed it, not what it imports."""
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16]} if file.is_file() else {}
 
 
 def result(value: Any) -> Any:

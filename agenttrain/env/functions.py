@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from agenttrain.env.callables import result, tools_of
+from agenttrain.env.callables import result, source_version, tools_of
 from agenttrain.env.hopqa import exact_match
 from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
 from agenttrain.errors import UserError
@@ -37,6 +37,11 @@ class Functions:
 
     def __init__(self, module: str, max_chars: Count = 4000) -> None:
         self.module, self.max_chars = module, max_chars
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """A digest of the file."""
+        return source_version(Path(self.module))
 
     def episode(self, task: Task, seed: int) -> FunctionsEpisode:
         """

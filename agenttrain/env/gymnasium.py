@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import cached_property
+from importlib import metadata
 from typing import Any
 
 from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
@@ -39,6 +41,12 @@ class Gymnasium:
     ) -> None:
         self.id, self.options, self.actions = id, options, actions
         self.success_at, self.max_chars = success_at, max_chars
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Of Gymnasium, and of the package that the environment's id names."""
+        packages, installed = {"gymnasium", *self.id.split(":")[:-1]}, metadata.packages_distributions()
+        return {name: metadata.version(installed[name][0]) for name in sorted(packages & installed.keys())}
 
     def episode(self, task: Task, seed: int) -> GymnasiumEpisode:
         """

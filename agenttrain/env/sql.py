@@ -62,6 +62,11 @@ class Sql:
         self.rows, self.max_chars, self.seconds, self.workers = rows, max_chars, seconds, workers
         self._engine = Sqlite(workers, seconds) if server is None else Postgresql(server, workers, seconds)
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of what runs the queries; a server's, once it was asked."""
+        return self._engine.versions
+
     def episode(self, task: Task, seed: int) -> SqlEpisode:
         """
         Raises:

@@ -9,9 +9,10 @@ import inspect
 import json
 import threading
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from agenttrain.env.callables import result, tools_of
+from agenttrain.env.callables import result, source_version, tools_of
 from agenttrain.env.tools import BadCall, answer, read_call
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count
@@ -43,6 +44,11 @@ class TrlClass:
 
     def __init__(self, target: str, success_at: float = 1.0, max_chars: Count = 4000) -> None:
         self.target, self.success_at, self.max_chars = target, success_at, max_chars
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """A digest of the file that holds the class."""
+        return source_version(Path(inspect.getfile(_load(self.target)[0])))
 
     def episode(self, task: Task, seed: int) -> TrlEpisode:
         """

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import posixpath
 from functools import cache
+from importlib import metadata
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -63,6 +64,14 @@ class Web:
         self.browser, self.executable, self.restart = browser, executable, restart
         self.wait, self.load, self.max_chars = wait, load, max_chars
         self._chromium = Chromium(executable, restart, wait, load, files)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the browser, once one was started, and of the pages of MiniWoB++ where they are installed."""
+        if self._chromium.version is None:
+            return {}
+        found = {"Chromium": self._chromium.version, "playwright": metadata.version("playwright")}
+        return found | ({"miniwob": metadata.version("miniwob")} if files() else {})
 
     def episode(self, task: Task, seed: int) -> WebEpisode:
         """

@@ -1,4 +1,4 @@
-"""Trajectory -> a number after each of its actions: a language model's trunk under a scalar head, in Hugging Face form.
+"""Trajectory -> a number after each of its turns: a language model's trunk under a scalar head, in Hugging Face form.
 
 What it reads of an episode is rendered from its messages by its own tokenizer, whoever played, up to the last action:
 never what the environment answered to that.
@@ -47,16 +47,18 @@ class Scorer:
     def encode(self, trajectory: Trajectory) -> tuple[list[int], list[int]]:
         """Its tokens, and of each turn the place of the token at which the turn is scored.
 
-        That is the action's last token, or the one before it if that is also the padding: where transformers looks for
-        the score of a sequence that ends there.
+        Where the environment's answer ends, which the value of a turn depends on as well; of the last turn the action's
+        last token, or the one before it if that is also the padding: where transformers looks for the score of a
+        sequence that ends there.
         """
         ids = self.chat.open(trajectory.messages, trajectory.tools)
         places: list[int] = []
         for number, turn in enumerate(trajectory.turns):
             if number:
                 ids += self.chat.extend(trajectory.turns[number - 1].observation.messages)
+                places.append(len(ids) - 1)
             ids += self.chat.reply(turn.action.message)
-            places.append(len(ids) - 1 - (ids[-1] == self.chat.pad_id))
+        places += [len(ids) - 1 - (ids[-1] == self.chat.pad_id)] if trajectory.turns else []
         return ids, places
 
     def score(self, trajectories: Sequence[Trajectory], batch_size: int = 16) -> list[list[float]]:

@@ -53,6 +53,8 @@ class BrowserThread:
 
     def __init__(self, executable: str, restart: int, files: Path | None) -> None:
         self.executable, self.restart = executable, restart
+        self.version: str | None = None
+        """Of the newest browser, once there was one."""
         self.server = Loopback(files)
         self.loop = asyncio.new_event_loop()
         self._busy = asyncio.Semaphore(2 * (os.cpu_count() or 1))  # more at once would slow each other down
@@ -157,7 +159,7 @@ class BrowserThread:
         except Error:
             self._playwright = None  # maybe its own process is gone
             raise
-        self._current = Running(browser)
+        self._current, self.version = Running(browser), browser.version
         if used is not None and not used.open:
             with suppress(Error):
                 await used.browser.close()

@@ -55,6 +55,11 @@ class Chromium:
                 "env.executable=PATH, or env.browser=reader, which needs no browser."
             )
 
+    @property
+    def version(self) -> str | None:
+        """Of the browser, once one was started."""
+        return self._thread.version if self._thread else None
+
     def tab(self, site: Site) -> ChromiumTab:
         """A tab that sees `site`.
 

@@ -36,6 +36,11 @@ class Postgresql:
         self._logins: dict[str, dict[str, str]] = {}
         self._making = threading.Lock()
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the server, once it was met."""
+        return {"PostgreSQL": self._server.version} if self._server.version else {}
+
     def run(self, database: dict[str, str], query: str, rows: int) -> Result | Failure:
         """At most `rows` rows of `query` on `database` (`{"path": ...}` of a script, or `{"script": ...}`).
 

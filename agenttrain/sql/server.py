@@ -64,6 +64,8 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.version = ""
+        """As in `15.4`, from the first connection on."""
         self._met = False
 
     def login(self, script: str, name: str) -> dict[str, str]:
@@ -106,6 +108,7 @@ class Server:
             with psycopg.connect(self.url, dbname=database, **settings) as admin:
                 if not self._met:
                     _meet(admin)
+                    self.version = (admin.info.parameter_status("server_version") or "").partition(" ")[0]
                     self._met = True
                 yield admin
         except psycopg.Error as error:

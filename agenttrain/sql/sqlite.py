@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from typing import ClassVar
+
 from agenttrain.sql.workers import Failure, Result, Workers
 
 
@@ -20,6 +23,7 @@ class Sqlite:
         "WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' GROUP BY m.name ORDER BY m.rowid"
     )
     """The query for names of tables, each with those of its columns."""
+    versions: ClassVar = {"SQLite": sqlite3.sqlite_version}
 
     def __init__(self, workers: int, seconds: float) -> None:
         self._workers = Workers("sqlite_worker.py", workers, seconds, grace=0.5, flags=("-S",))

@@ -86,7 +86,7 @@ def test_unequal_conditions_are_told(run, capsys):
 
 
 def test_another_version_of_the_environments_is_told(run, capsys):
-    old, new = ({"torch": "2.13", "agenttrain": version} for version in ("0.1", "0.2"))
+    old, new = ({"torch": f"2.{version}", "agenttrain": version} for version in ("0.1", "0.2"))
     compare([f"a={run('a', 10, versions=old)}", f"b={run('b', 10, versions=new)}", f"c={run('c', 10, versions=new)}"])
     err = capsys.readouterr().err
     assert err == "agenttrain: mind that version of agenttrain is 0.1 in a, 0.2 in b, 0.2 in c\n"

@@ -117,3 +117,11 @@ def test_a_file_that_is_none_is_told(tmp_path, text, reason):
         (tmp_path / "f.py").write_text(text)
     with pytest.raises(UserError, match=reason):
         Functions(str(tmp_path / "f.py")).episode(Task("t", []), 0)
+
+
+def test_a_change_of_the_file_is_another_version(shop):
+    before = Functions(str(shop)).versions
+    assert before.keys() == {"shop.py"}
+    assert Functions(str(shop)).versions == before
+    shop.write_text(SHOP.replace("cart.extend", "cart.append"))
+    assert Functions(str(shop)).versions["shop.py"] != before["shop.py"]

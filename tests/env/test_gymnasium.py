@@ -94,3 +94,10 @@ def test_what_cannot_be_played_is_told(settings, reason):
 def test_it_keeps_every_promise(promise):
     tasks = [Task(f"lake/{n}", [{"role": "user", "content": "Reach G."}]) for n in range(3)]
     assert list(PROMISES[promise](Setting(LAKE, tasks, None, Limits(), 0))) == []
+
+
+def test_the_version_of_the_package_is_told():
+    import gymnasium
+
+    assert LAKE.versions == {"gymnasium": gymnasium.__version__}
+    assert Gymnasium("gymnasium:FrozenLake-v1").versions == LAKE.versions

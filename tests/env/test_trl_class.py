@@ -211,3 +211,7 @@ def test_a_class_that_trl_would_not_take_is_told(target, reason):
 
 def test_it_costs_no_import_before_the_first_episode():
     TrlClass("no_such_module:Game")
+
+
+def test_the_version_is_of_the_file_that_holds_the_class():
+    assert TrlClass("trl_games:Guess").versions.keys() == {"trl_games.py"}

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -98,6 +99,12 @@ def test_what_cannot_be_done_is_told_alike(env):
     told, expected = replay(env, task, actions), replay(Web(), task, actions)
     assert told == expected
     assert [bool(observation.feedback.get("tool_error")) for observation in told[1:]].count(True) == 3
+
+
+def test_the_version_of_the_browser_is_known_once_it_was_started(env):
+    assert Web("chromium").versions == {}
+    with closing(env._chromium.tab(Site(shop(0, False)))):
+        assert re.fullmatch(r"\d+(\.\d+){3}", env.versions["Chromium"])
 
 
 def test_the_browser_keeps_what_every_environment_promises():

@@ -123,6 +123,12 @@ def test_the_environment_keeps_its_promises(url):
 
 
 @pytest.mark.slow
+def test_the_version_of_the_server_is_known_once_it_was_asked(url, env):
+    assert Sql(url).versions == {}
+    env.episode(TASK, 0).start()
+    assert ask(url, "SHOW server_version")[0][0].split()[0] == env.versions["PostgreSQL"]
+
+
 def test_all_invented_gold_queries_score_1(env):
     tasks = list(SqlTasks("all"))
     right = [env.episode(task, 0).step(act("submit", task.answer)).feedback["success"] for task in tasks]
