@@ -17,7 +17,7 @@ from agenttrain.eval import report
 from agenttrain.eval.metrics import judged
 from agenttrain.model.loaded import Model, ModelPolicy
 from agenttrain.model.threads import settle_threads
-from agenttrain.ranges import Count, Share, Whole
+from agenttrain.ranges import Count, NonNegative, Share, Whole
 from agenttrain.trajectory_record import digest, task_hash
 from agenttrain.types import Environment, Policy, Task, Tasks, Trajectory
 from agenttrain.watch import MetricsFile
@@ -35,6 +35,8 @@ def eval(
     resume: bool = False,
     threads: Count | None = None,
     min_success: Share | None = None,
+    prompt_price: NonNegative | None = None,
+    completion_price: NonNegative | None = None,
 ) -> None:
     """Play `attempts` episodes of every task; leave `trajectories.jsonl`, `eval.json` and `report.md` in `out`.
 
@@ -46,6 +48,8 @@ def eval(
     """
     if min_success is not None and not 0 <= min_success <= 1:
         raise UserError(f"min_success={min_success:g} is no success rate: take a number from 0 to 1")
+    if (prompt_price is None) != (completion_price is None):
+        raise UserError("a cost needs both prices: prompt_price and completion_price")
     tasks, path = list(task), out / "trajectories.jsonl"
     kept, owed = play.split(loop.attempts(tasks, attempts, seed), path, resume)
     if not kept and not owed:
@@ -66,6 +70,7 @@ def eval(
     evaluation = report.evaluate(
         trajectories,
         parts={task.id: task.data["env"] for task in tasks if "env" in task.data},
+        prices=None if prompt_price is None or completion_price is None else (prompt_price, completion_price),
         policy=policy.describe(),
         env=recorded.get("env"),
         tasks=len(tasks),

@@ -59,6 +59,23 @@ def figures(trajectories: Sequence[Trajectory]) -> dict[str, float | None]:
     }
 
 
+def cost(trajectories: Sequence[Trajectory], prompt: float, completion: float) -> dict[str, float | None]:
+    """What the tokens of all episodes cost, those that failed around the agent included, as they were paid for, too.
+
+    `prompt` and `completion` are prices of a million tokens read and sampled. `total`, per `episode`, and per `success`
+    (None without one); all None where an episode's policy counted no tokens. Attempts that were retried are not in it.
+    """
+    spent: list[float] = []
+    for trajectory in trajectories:
+        usages = [turn.action.usage for turn in trajectory.turns]
+        if not all({"prompt_tokens", "completion_tokens"} <= usage.keys() for usage in usages):
+            return {"total": None, "episode": None, "success": None}
+        spent.append(sum(prompt * u["prompt_tokens"] + completion * u["completion_tokens"] for u in usages) / 1e6)
+    successes = sum(trajectory.success for trajectory in trajectories)
+    total = sum(spent)
+    return {"total": total, "episode": total / len(spent), "success": total / successes if successes else None}
+
+
 def facts(trajectories: Sequence[Trajectory]) -> dict[str, float]:
     """Mean of every number that the environment tells in its feedback (`f1`): of the last one in each judged episode,
     over the episodes that have one."""

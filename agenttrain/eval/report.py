@@ -19,14 +19,21 @@ TURNS_SHOWN = 3
 """Turns of an example shown from its beginning and from its end."""
 CHARACTERS_SHOWN = 500
 """Of one message of an example."""
+COSTS = {"total": "cost of all episodes", "episode": "cost per episode", "success": "cost per success"}
+"""Names of what `metrics.cost` tells."""
 
 Evaluation = dict[str, Any]
 """The content of `eval.json`; its keys are told in docs/eval.md."""
 
 
-def evaluate(trajectories: Sequence[Trajectory], parts: Mapping[str, str] | None = None, **about: Any) -> Evaluation:
+def evaluate(
+    trajectories: Sequence[Trajectory],
+    parts: Mapping[str, str] | None = None,
+    prices: tuple[float, float] | None = None,
+    **about: Any,
+) -> Evaluation:
     """Everything that is known about a set of episodes; `about` (policy, task set, ...) is put in as it is. `parts` has
-    for tasks of several environments the one that each belongs to.
+    for tasks of several environments the one that each belongs to, `prices` those of a million tokens read and sampled.
 
     Raises:
         ValueError: not one episode says anything about the agent.
@@ -51,13 +58,14 @@ def evaluate(trajectories: Sequence[Trajectory], parts: Mapping[str, str] | None
         "stops": metrics.stops(trajectories),
         "figures": metrics.figures(trajectories),
         "facts": metrics.facts(trajectories),
+        "cost": metrics.cost(trajectories, *prices) if prices else None,
         "results": results,
     }
 
 
-def _split(results: Results, parts: Mapping[str, str]) -> dict[str, Results]:
+def _split(results: Results, parts: Mapping[str, str]) -> Mapping[str, Results]:
     """Part -> the results of its tasks."""
-    found: dict[str, Results] = {}
+    found: dict[str, dict[str, Sequence[bool]]] = {}
     for task, attempts in results.items():
         if task in parts:
             found.setdefault(parts[task], {})[task] = attempts
@@ -80,6 +88,7 @@ def rows(evaluation: Evaluation) -> list[tuple[str, str]]:
     found += [(f"ended as {stop}", _percent(figures[stop])) for stop in metrics.OWN_STOPS]
     found.append(("tokens sampled per episode", _number(figures["tokens"])))
     found.append(("seconds per episode", _number(figures["seconds"])))
+    found += [(COSTS[of], _money(value)) for of, value in (evaluation.get("cost") or {}).items()]
     found += [(f"{name} (told by the environment)", f"{value:.3g}") for name, value in evaluation["facts"].items()]
     return found
 
@@ -185,6 +194,10 @@ def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _money(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def _number(value: float | None) -> str:

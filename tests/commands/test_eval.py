@@ -56,6 +56,20 @@ def test_an_evaluation_leaves_episodes_figures_and_a_report(tmp_path, capsys):
     assert "evaluation: 12/12 episodes" in shown.err
 
 
+def test_prices_say_what_was_spent_and_one_alone_is_refused(tmp_path, capsys):
+    tiny = Local(slots=4)
+    found = evaluated(tmp_path / "run", policy=tiny, prompt_price=2.0, completion_price=10.0)
+    spent = sum(
+        2.0 * turn.action.usage["prompt_tokens"] + 10.0 * turn.action.usage["completion_tokens"]
+        for t in read(tmp_path / "run" / "trajectories.jsonl")
+        for turn in t.turns
+    )
+    assert found["cost"]["total"] == pytest.approx(spent / 1e6)
+    assert "cost per episode" in capsys.readouterr().out
+    with pytest.raises(UserError, match="needs both prices"):
+        evaluated(tmp_path / "other", prompt_price=2.0)
+
+
 def test_any_policy_that_acts_with_a_model_is_given_it(tmp_path):
     class Own(CraftExpert):
         def attach(self, model, chat, name):

@@ -1,6 +1,6 @@
 import pytest
 
-from agenttrain.eval.metrics import facts, figures, judged, results, stops
+from agenttrain.eval.metrics import cost, facts, figures, judged, results, stops
 
 
 @pytest.fixture
@@ -36,6 +36,20 @@ def test_figures_by_hand(episodes):
     assert (found["max_turns"], found["timeout"], found["max_tokens"], found["parse_error"]) == (0.25, 0.25, 0, 0)
     assert (found["tokens"], found["prompt_tokens"]) == ((16 + 8) / 2, (40 + 20) / 2)  # where the policy counts them
     assert found["seconds"] == 1.0
+
+
+def test_cost_by_hand(episode):
+    used = {"prompt_tokens": 1000, "completion_tokens": 100}
+    paid = [
+        episode("a", 0, True, feedbacks=[{}, {}], usage=used),
+        episode("a", 1, False, feedbacks=[{}], usage=used),
+        episode("b", 0, stop="infra_error", feedbacks=[{}], usage=used, error="refused"),
+    ]
+    found = cost(paid, prompt=3.0, completion=15.0)
+    assert found == pytest.approx({"total": 4 * 0.0045, "episode": 4 * 0.0045 / 3, "success": 4 * 0.0045})
+    assert cost(paid[1:], 3.0, 15.0)["success"] is None
+    unknown = [*paid, episode("c", 0, True, feedbacks=[{}])]
+    assert set(cost(unknown, 3.0, 15.0).values()) == {None}, "what is not known is not free"
 
 
 def test_a_fact_of_the_environment_counts_with_its_last_value(episodes):
