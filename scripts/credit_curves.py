@@ -52,12 +52,20 @@ ARMS = {
 }
 """What is compared -> how it is chosen. Whatever discounts does so alike."""
 
+LONG, LONG_SLACK = "task.rooms=15", "env.slack=2.67"
 TESTBEDS = {
     "loops": Testbed(
         "states recur; 20 steps",
         ["env.kind=loops", "env.slack=2.5"],
         [name for name in ARMS if not name.startswith("empg")],
         [("gigpo", "turn"), ("gigpo", "shuffled")],
+    ),
+    "long": Testbed(
+        "states recur; 40 steps",
+        ["env.kind=loops", LONG_SLACK, LONG],
+        ["grpo", "turn", "shuffled", "gigpo", "graphgpo"],
+        [("gigpo", "turn"), ("gigpo", "shuffled")],
+        clone=[LONG_SLACK, LONG, "policy.knows=0.7"],
     ),
     "fog": Testbed(
         "confusing states can be avoided",
@@ -92,6 +100,10 @@ class Plan:
     tuning_seeds: range
     """Of which it is chosen; none of them is compared. Without any, the grid has one rate."""
 
+    def start(self, testbed: str) -> str:
+        """Name of the clones that the testbed starts from."""
+        return f"clone-{testbed}" if TESTBEDS[testbed].clone else "clone"
+
     def run(self, pair: Pair, rate: float, seed: int) -> Run:
         testbed, arm = pair
         return Run(testbed, arm, rate, seed, self.out / testbed / arm / f"{rate:g}-{seed}-{self.steps}")
@@ -107,7 +119,9 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     with ThreadPoolExecutor(jobs) as pool:
         together = partial(run_all, pool)
-        together(partial(clone, plan.out, seed) for seed in (*plan.tuning_seeds, *plan.seeds))
+        starts = {plan.start(name): TESTBEDS[name].clone for name in names}
+        seeds = (*plan.tuning_seeds, *plan.seeds)
+        together(partial(clone, plan.out, start, own, seed) for seed in seeds for start, own in starts.items())
         tried = {pair: [plan.run(pair, rate, s) for rate in plan.rates for s in plan.tuning_seeds] for pair in pairs}
         together(partial(learn, plan, run) for runs in tried.values() for run in runs)
         rates = {pair: best_rate(runs) if runs else plan.rates[0] for pair, runs in tried.items()}
@@ -140,19 +154,24 @@ def asked() -> tuple[Plan, int, dict[str, list[str]]]:
 # -- what is run ------------------------------------------------------------------------------------------------------
 
 
-def clone(out: Path, seed: int) -> None:
-    """Episodes of one who knows part of the rooms, in clear corridors and in fog, and the model that imitates them."""
-    folder = out / f"clone-{seed}"
-    for kind in ("loops", "fog"):
+def clone(out: Path, name: str, own: list[str], seed: int) -> None:
+    """Episodes of one who knows part of the rooms, in clear corridors and (unless it has settings of its `own`) in fog,
+    and the model that imitates them."""
+    folder, kinds = out / f"{name}-{seed}", ["loops"] if own else ["loops", "fog"]
+    for kind in kinds:
         seeds = [f"seed={seed}", f"task.seed={seed}", f"policy.seed={seed}"]
-        command(folder / kind, "generate-trajectories", "conf=corridor", f"env.kind={kind}", *seeds)
-    data = f"data.path=[{folder}/loops/trajectories.jsonl,{folder}/fog/trajectories.jsonl]"
+        command(folder / kind, "generate-trajectories", "conf=corridor", f"env.kind={kind}", *own, *seeds)
+    data = f"data.path=[{','.join(f'{folder}/{kind}/trajectories.jsonl' for kind in kinds)}]"
     command(folder / "sft", "sft", "conf=corridor", data, f"seed={seed}", f"model.seed={seed}")
 
 
 def learn(plan: Plan, run: Run) -> None:
     settings = [*TESTBEDS[run.testbed].env, *ARMS[run.arm], f"algo.learning_rate={run.rate}"]
-    start = [f"model.path={plan.out}/clone-{run.seed}/sft/model", f"task.seed={run.seed}", f"seed={run.seed}"]
+    start = [
+        f"model.path={plan.out}/{plan.start(run.testbed)}-{run.seed}/sft/model",
+        f"task.seed={run.seed}",
+        f"seed={run.seed}",
+    ]
     length = f"algo.steps={plan.steps}"
     command(run.folder, "rl", "conf=corridor", *start, *settings, length, "save_trajectories=false")
 

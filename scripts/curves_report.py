@@ -43,6 +43,8 @@ class Testbed:
     """The first is the base of all others."""
     pairs: list[Pair] = field(default_factory=list)
     """Differences besides those from the base."""
+    clone: list[str] = field(default_factory=list)
+    """What the episodes that its clone imitates have besides; none: it starts from the clone of all."""
 
 
 @dataclass(frozen=True)
