@@ -14,10 +14,12 @@ from typing import Literal
 from agenttrain import store
 from agenttrain.combine import Terms
 from agenttrain.commands.summary import summarize
+from agenttrain.credit.process import Process
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import Model
 from agenttrain.model.threads import settle_threads
 from agenttrain.ranges import Count, Whole
+from agenttrain.reward.prm import Prm
 from agenttrain.reward.score import score
 from agenttrain.rollout import Limits
 from agenttrain.trainer.grpo import Curves, Grpo
@@ -70,6 +72,7 @@ def rl(
     """
     if not any(term.weight for term in reward.values()):
         raise UserError("No reward has a weight: choose one, for example reward=rlvf.")
+    _differences_once(credit, reward)
     combine.begin(reward)
     model.check()
     tasks, loggers = list(task), report_to or []
@@ -95,6 +98,22 @@ def rl(
         if terms := report(curves.steps):
             details += f"\n## Terms of the reward\n\n{terms}"
         summarize(out, loaded.name, "reinforcement learning on its own episodes", facts(curves), curves.notes, details)
+
+
+def _differences_once(credit: Credit, reward: dict[str, Reward]) -> None:
+    """
+    Raises:
+        UserError: credit would take differences between turns of what are differences already.
+    """
+    if not isinstance(credit, Process) or credit.form != "progress":
+        return
+    for name in [credit.term] if credit.term else reward:
+        term = reward.get(name)
+        if isinstance(term, Prm) and term.form != "absolute":
+            raise UserError(
+                f"reward.{name}.form={term.form} and credit.form=progress both take differences between turns.\n"
+                f"Set reward.{name}.form=absolute or credit.form=absolute."
+            )
 
 
 def facts(curves: Curves) -> dict[str, str]:

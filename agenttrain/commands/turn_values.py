@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -34,13 +34,14 @@ def turn_values(
     rollout: loop.Limits,
     path: Path,
     out: Path,
-    continuations: Count = 4,
+    continuations: Whole = 4,
     episodes: Count | None = None,
     seed: Whole = 0,
     resume: bool = False,
     threads: Count | None = None,
 ) -> None:
-    """Do the turns of each trajectory again, up to each of them, and let `policy` go on from there.
+    """Do the turns of each trajectory again, up to each of them, and let `policy` go on from there; with
+    `continuations=0` nobody plays, and what was recorded is the one continuation of each of its turns.
 
     Leaves `trajectories.jsonl` (the continuations, a line as each ends), `values.jsonl`, `report.md` and `figures.json`
     in `out`. Resuming plays the continuations that are owed.
@@ -64,6 +65,8 @@ def turn_values(
         settle_threads(loaded.model, threads)
         policy.attach(loaded.model, loaded.chat, loaded.name)
     tally = _Tally(branches)
+    if not continuations:
+        tally.take_recorded(records)
     try:
         for trajectory in chain(kept, play.episodes(owed, env, Continued(policy, branches), rollout, played)):
             tally.add(trajectory)
@@ -110,9 +113,19 @@ class _Tally:
     """By the trajectory, and the number of its turns that were done again."""
     diverged: int = 0
     failed: int = 0
+    steps: int = 0
+    """Actions that the environment executed."""
+    steps_again: int = 0
+    """Those of them that only did recorded turns again."""
+
+    def take_recorded(self, records: Iterable[Trajectory]) -> None:
+        for record in records:
+            self.successes |= {(id(record), turns): [record.success] for turns in range(1, len(record.turns))}
 
     def add(self, played: Trajectory) -> None:
         branch = self.branches[played.attempt]
+        self.steps += len(played.turns)
+        self.steps_again += min(branch.turns, len(played.turns))
         if played.stop in FAILED_BY_US:
             self.failed += 1
         elif not branch.begins(played):
@@ -151,9 +164,11 @@ def _tell(valued: list[tuple[Trajectory, list[float | None]]], tally: _Tally, pa
         "trajectories": len(valued),
         "turns_valued": sum(value is not None for _, values in valued for value in values),
         "turns_without": sum(value is None for _, values in valued for value in values),
-        "continuations": sum(map(len, ends)),
+        "continuations": len(tally.branches) - tally.diverged - tally.failed,
         "continuations_diverged": tally.diverged,
         "continuations_failed": tally.failed,
+        "environment_steps": tally.steps,
+        "of_these_done_again": tally.steps_again,
         "mean_value": fmean(map(fmean, ends)) if ends else None,
     }
     (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
 """Trajectory -> a number after each of its turns: a language model's trunk under a scalar head, in Hugging Face form.
 
 What it reads of an episode is rendered from its messages by its own tokenizer, whoever played, up to the last action:
-never what the environment answered to that.
+never what the environment answered to that, which often tells the outcome.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Scorer:
     def encode(self, trajectory: Trajectory) -> tuple[list[int], list[int]]:
         """Its tokens, and of each turn the place of the token at which the turn is scored.
 
-        Where the environment's answer ends, which the value of a turn depends on as well; of the last turn the action's
-        last token, or the one before it if that is also the padding: where transformers looks for the score of a
-        sequence that ends there.
+        That is where the environment's answer ends, and the next action would begin. Of the last turn it is the
+        action's last token, or the one before it if that is also the padding: where transformers looks for the score of
+        a sequence that ends there.
         """
         ids = self.chat.open(trajectory.messages, trajectory.tools)
         places: list[int] = []

@@ -15,10 +15,13 @@ from agenttrain.types import Trajectory
 
 @dataclass
 class Prm:
-    """After each turn the model's probability p_t of success, before the environment's answer to that turn is known.
+    """After each turn and what the environment answered to it, the model's probability p_t of success; of the last turn
+    before it is answered, since the answer often tells the outcome.
 
     `form=absolute` gives p_t. `progress` gives p_t - p_{t-1}, and to the first turn p_0, compared with nothing at all:
-    the scores of an episode sum to the last turn's probability, so that a detour or a loop earns nothing.
+    the scores of an episode sum to the last turn's probability, so that a detour or a loop earns nothing. `shaping` is
+    that with 0 in place of the last turn's probability: the scores sum to 0, and what an episode earns is left to the
+    verified outcome beside it (shaping by a potential that ends at 0, Ng, Harada and Russell 1999).
 
     Raises:
         UserError: when it is prepared: there is no reward model at `path`.
@@ -27,7 +30,7 @@ class Prm:
 
     path: str
     weight: float = 1.0
-    form: Literal["absolute", "progress"] = "progress"
+    form: Literal["absolute", "progress", "shaping"] = "progress"
 
     def prepare(self) -> None:
         """Read the model."""
@@ -39,4 +42,6 @@ class Prm:
         probabilities = [probability(logit) for logit in logits(self.path, trajectory, "prm")]
         if self.form == "absolute":
             return probabilities
+        if self.form == "shaping":
+            probabilities[-1:] = [0.0] * bool(probabilities)
         return [now - before for before, now in pairwise([0.0, *probabilities])]

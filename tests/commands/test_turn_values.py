@@ -64,6 +64,22 @@ def test_the_value_is_the_share_of_the_continuations_that_succeed(own, tmp_path)
     assert {v for turns in values.values() for v in turns.values()} > {0.25, 0.5}
 
 
+def test_without_continuations_each_turn_has_the_outcome_of_its_own_episode_and_nobody_plays(own, tmp_path):
+    figures = value(own, tmp_path / "values", continuations=0, policy=None)
+    values = read_values(tmp_path / "values")
+    for t in store.read(own / "trajectories.jsonl"):
+        assert values[t.task.id, t.attempt, t.seed, None] == dict.fromkeys(range(len(t.turns)), float(t.success))
+    assert (figures["continuations"], figures["environment_steps"]) == (0, 0)
+
+
+def test_its_cost_is_told_in_steps_of_the_environment(own, tmp_path):
+    figures = value(own, tmp_path / "values", continuations=2, episodes=2)
+    played = list(store.read(tmp_path / "values/trajectories.jsonl"))
+    assert figures["environment_steps"] == sum(len(t.turns) for t in played)
+    lengths = [len(turns) for turns in read_values(tmp_path / "values").values()]
+    assert figures["of_these_done_again"] == sum(n * (n - 1) for n in lengths)  # twice 1 + 2 + ... + (n - 1)
+
+
 def test_a_replay_that_diverges_gives_no_value(own, tmp_path):
     path = own / "trajectories.jsonl"
     first, second, *_ = store.read(path)

@@ -9,11 +9,11 @@ from agenttrain.types import Action, Observation, Task, Trajectory, Turn
 SMALL = Tiny(layers=1, hidden=32, heads=2, kv_heads=1, head_dim=16, intermediate=32, context=128)
 
 
-def episode(*said: str, answered: str = "ok") -> Trajectory:
+def episode(*said: str, answered: str = "ok", between: str = "go on") -> Trajectory:
     turns = [
         Turn(
             Action({"role": "assistant", "content": text}),
-            Observation([{"role": "user", "content": answered if n == len(said) - 1 else "go on"}]),
+            Observation([{"role": "user", "content": answered if n == len(said) - 1 else between}]),
         )
         for n, text in enumerate(said)
     ]
@@ -45,7 +45,7 @@ def test_the_score_of_an_episode_is_that_which_transformers_gives(folder):
     one, three = scorer.score([short, long])  # of unequal length: padding changes nothing
     assert (len(one), len(three)) == (1, 3)
     assert three[-1] == pytest.approx(expected, abs=1e-5)
-    assert three[0] == pytest.approx(one[0], abs=1e-5)  # a turn is scored by what came before it alone
+    assert three[0] == pytest.approx(scorer.score([episode("a", "other")])[0][0], abs=1e-5)  # no later turn is read
     assert scorer.score([short], batch_size=1)[0] == pytest.approx(one, abs=1e-5)
 
 
@@ -53,6 +53,14 @@ def test_what_the_environment_said_to_the_last_action_is_not_read(folder):
     scorer = read(str(folder))
     assert scorer.score([episode("a", answered="You win!")]) == scorer.score([episode("a", answered="You lose.")])
     assert scorer.score([episode("a", "b")]) != scorer.score([episode("a", "c")])
+
+
+def test_a_turn_but_the_last_is_scored_with_what_the_environment_answered_to_it(folder):
+    scorer = read(str(folder))
+    (well, _), (ill, _) = scorer.score([episode("a", "b", between="on"), episode("a", "b", between="back")])
+    assert abs(well - ill) > 1e-3
+    ids, places = scorer.encode(episode("a", "b"))
+    assert ids[: places[0] + 1] == scorer.encode(episode("a", "c"))[0][: places[0] + 1]  # up to the next action
 
 
 def test_an_episode_beyond_the_context_is_refused(folder):
