@@ -314,6 +314,8 @@ class Example:
     """A plain text in place of a conversation (`messages` is empty): all of it carries loss."""
     part: str = ""
     """Name of the source it was drawn from, in a mixture."""
+    task: str = ""
+    """Hash of the task that was played; empty where the source does not say."""
 
 
 Examples = Iterable[Example]

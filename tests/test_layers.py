@@ -41,6 +41,7 @@ ALLOWED = {
     "watch": set(),
     "trajectory_record": {"types"},
     "store": {*WORDS, "trajectory_record"},
+    "seen": {"types", "trajectory_record"},
     "gorilla": {*WORDS, "jsonfile", "bm25", "world", "store"},
     # the flow: none of these knows another
     "task": {
@@ -82,7 +83,7 @@ ALLOWED = {
     "card": {*WORDS, "sandbox"},
     "reward": {*WORDS, "model", "card", "sandbox"},
     "credit": WORDS,
-    "data": {*WORDS, "jsonfile", "store", "gorilla"},
+    "data": {*WORDS, "jsonfile", "store", "trajectory_record", "gorilla"},
     "rollout": WORDS,
     "combine": WORDS,
     "preferences": WORDS,
@@ -131,6 +132,7 @@ ALLOWED = {
         "serving",
         "machine",
         "inspect_log",
+        "seen",
         "jsonfile",
         "tool",
         "toolformer",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 from agenttrain.errors import UserError
@@ -128,12 +129,33 @@ def _tasks(evaluation: Evaluation) -> str:
     return f"{evaluation['tasks']} of {evaluation['env']} (set {evaluation['task_set'][:6]})"
 
 
+def overall(loaded: dict[str, Evaluation]) -> dict[str, float]:
+    """Run -> mean over environments of its success there, in units of what all runs have there on average: a hard
+    environment says as much as an easy one (AgentTuning, arXiv 2310.12823). One in which nobody succeeds says nothing;
+    empty where fewer than two are left."""
+    rates = {label: {env: rate["value"] for env, rate in run["success_in"].items()} for label, run in loaded.items()}
+    shared = set.intersection(*(set(run) for run in rates.values()))
+    usual = {env: fmean(run[env] for run in rates.values()) for env in sorted(shared)}
+    told = [env for env, mean in usual.items() if mean > 0]
+    if len(told) < 2:
+        return {}
+    return {label: fmean(run[env] / usual[env] for env in told) for label, run in rates.items()}
+
+
 def _tell(loaded: dict[str, Evaluation], differences: dict[tuple[str, str], Difference]) -> None:
+    together = overall(loaded)
     runs = [
-        (label, rate_text(run["success"]), f"{run['episodes']['tasks_judged']}", f"{run['episodes']['judged']}")
+        (
+            label,
+            rate_text(run["success"]),
+            f"{run['episodes']['tasks_judged']}",
+            f"{run['episodes']['judged']}",
+            *([f"{together[label]:.3f}"] if together else []),
+        )
         for label, run in loaded.items()
     ]
-    print_table(("run", "success (95 % interval)", "tasks", "episodes"), runs)
+    columns = ("run", "success (95 % interval)", "tasks", "episodes", *(["overall"] if together else []))
+    print_table(columns, runs)
     lines = [
         (
             f"{b} - {a}",
@@ -151,6 +173,8 @@ def _tell(loaded: dict[str, Evaluation], differences: dict[tuple[str, str], Diff
     print(
         "\ndetectable: the smallest true difference, in points, that such a comparison finds about four times in five."
     )
+    if together:
+        print("overall: mean over environments of success there / what these runs have there on average.")
 
 
 def _verdict(second: str, difference: Difference) -> str:
@@ -166,5 +190,6 @@ def _points(share: float) -> str:
 def _as_json(loaded: dict[str, Evaluation], differences: dict[tuple[str, str], Difference]) -> dict[str, Any]:
     return {
         "runs": {label: {"success": run["success"], **run["episodes"]} for label, run in loaded.items()},
+        "overall": overall(loaded),
         "differences": [{"first": a, "second": b, **asdict(d), "clear": d.clear} for (a, b), d in differences.items()],
     }

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agenttrain import play, store
+from agenttrain import play, seen, store
 from agenttrain import rollout as loop
 from agenttrain.commands.report import leave
 from agenttrain.errors import UserError
@@ -54,10 +54,12 @@ def eval(
     kept, owed = play.split(loop.attempts(tasks, attempts, seed), path, resume)
     if not kept and not owed:
         raise UserError("nothing to evaluate: the task set is empty, or attempts is 0")
+    marks = None
     if isinstance(policy, ModelPolicy):
         loaded = model.load()
         settle_threads(loaded.model, threads)
         policy.attach(loaded.model, loaded.chat, loaded.name)
+        marks = seen.read(loaded.name)
     _check_same_policy(kept, policy, out)
 
     began = time.monotonic()
@@ -70,6 +72,7 @@ def eval(
     evaluation = report.evaluate(
         trajectories,
         parts={task.id: task.data["env"] for task in tasks if "env" in task.data},
+        seen_in_training=None if marks is None else sorted(seen.tasks_seen(trajectories, marks)),
         prices=None if prompt_price is None or completion_price is None else (prompt_price, completion_price),
         policy=policy.describe(),
         env=recorded.get("env"),
@@ -122,7 +125,11 @@ def tell(evaluation: report.Evaluation, trajectories: Sequence[Trajectory], out:
     (out / "eval.json").write_text(json.dumps(evaluation, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(report.describe(evaluation))
     report.print_table(("figure", "value"), report.rows(evaluation))
-    for line in (report.excluded(evaluation), f"report: {out / 'report.md'}   figures: {out / 'eval.json'}"):
+    for line in (
+        report.excluded(evaluation),
+        report.leaked(evaluation),
+        f"report: {out / 'report.md'}   figures: {out / 'eval.json'}",
+    ):
         if line:
             print(line)
     leave(out)

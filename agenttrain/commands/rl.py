@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from agenttrain import store
+from agenttrain import seen, store
 from agenttrain.combine import Terms
 from agenttrain.commands.summary import summarize
 from agenttrain.credit.process import Process
@@ -94,6 +94,7 @@ def rl(
             loaded, tasks, env, judge, credit, policy, rollout, out, seed, resume, loggers, keep, combine, measured
         )
     if os.environ.get("RANK", "0") == "0":
+        seen.write(out / "model", loaded.name, (seen.of_task(tasks[number]) for number in curves.played))
         details = f"\n## Course\n\n{course(curves.steps)}"
         if terms := report(curves.steps):
             details += f"\n## Terms of the reward\n\n{terms}"

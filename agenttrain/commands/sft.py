@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from agenttrain import seen
 from agenttrain.commands.summary import summarize
 from agenttrain.data.mixture import Mixture
 from agenttrain.data.select import Selected
@@ -47,6 +48,7 @@ def sft(
     figures = algo.train(loaded, examples, out, seed, resume, report_to or [], named)
     if os.environ.get("RANK", "0") == "0":
         known = facts(data, figures) | {f"seen in training, of {name}": str(found) for name, found in leaked.items()}
+        seen.write(out / "model", loaded.name, map(seen.of_example, figures.trained))
         summarize(out, loaded.name, "supervised fine-tuning on recorded turns", known, figures.notes)
 
 

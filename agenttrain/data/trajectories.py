@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
 from agenttrain.data.select import Selected
+from agenttrain.errors import UserError
 from agenttrain.store import numbered
+from agenttrain.trajectory_record import task_hash
 from agenttrain.types import FAILED_BY_US, Example, Trajectory, Turn
 
 
@@ -19,12 +21,28 @@ class Trajectories(Selected):
     Args:
         skip: kinds of turns that do not train: `invalid_call` (malformed or unknown call), `tool_error` (a valid call
             that failed), `length` (cut by the token limit).
+        least: environment -> least sum of its own rewards from which its episodes count as succeeded, in place of what
+            it says itself (AgentTuning keeps those of reward 1, or of a threshold, arXiv 2310.12823).
         recorded_tokens: use the tokens that were sampled; False renders the messages, as another tokenizer needs it.
     """
 
     success: bool | None = True
+    least: dict[str, float] = field(default_factory=dict)
     skip: Sequence[Literal["invalid_call", "tool_error", "length"]] = ("invalid_call", "length")
     recorded_tokens: bool = True
+    _met: set[str] = field(default_factory=set, init=False, repr=False)
+    """Environments of the records."""
+
+    def __iter__(self) -> Iterator[Example]:
+        """
+        Raises:
+            UserError: see `Selected`; `least` names an environment that no record is of.
+        """
+        self._met = set()
+        yield from super().__iter__()
+        if unmet := sorted(self.least.keys() - self._met):
+            known = ", ".join(sorted(self._met)) or "none that are named"
+            raise UserError(f"data.least.{unmet[0]}: no record is of that environment. There are: {known}.")
 
     def read(self, path: str) -> Iterator[Example | str]:
         for number, trajectory in numbered(path):
@@ -46,11 +64,20 @@ class Trajectories(Selected):
             id=f"{trajectory.task.id}#{trajectory.attempt}",
             messages=messages,
             tools=trajectory.tools,
-            success=trajectory.success,
+            success=self._succeeded(trajectory),
             source=source,
+            task=task_hash(trajectory.task),
             ids=ids,
             mask=mask,
         )
+
+    def _succeeded(self, trajectory: Trajectory) -> bool:
+        # One of several environments is named by its task.
+        env = trajectory.task.data.get("env") or trajectory.meta.get("env") or ""
+        self._met.add(env)
+        if env not in self.least:
+            return trajectory.success
+        return sum(turn.observation.reward for turn in trajectory.turns) >= self.least[env]
 
     def _trains(self, turn: Turn) -> bool:
         cut, feedback = turn.action.finish == "length", turn.observation.feedback

@@ -103,6 +103,15 @@ def excluded(evaluation: Evaluation) -> str:
     return f"{failed} of {played} episodes failed through no fault of the agent ({kinds}); no figure counts them."
 
 
+def leaked(evaluation: Evaluation) -> str:
+    """A sentence on the tasks that the model was trained on; empty if none is known to be."""
+    tasks = evaluation.get("seen_in_training") or []
+    if not tasks:
+        return ""
+    count, first = f"{len(tasks)} of {evaluation['tasks']} tasks", tasks[0]
+    return f"The model was trained on {count}, the first is {first!r}: their success tells nothing of others."
+
+
 def markdown(evaluation: Evaluation, trajectories: Sequence[Trajectory]) -> str:
     """The report: a table of figures, how episodes ended, and one failed and one successful episode, abridged."""
     head = [
@@ -110,6 +119,7 @@ def markdown(evaluation: Evaluation, trajectories: Sequence[Trajectory]) -> str:
         describe(evaluation),
         _table(("figure", "value"), rows(evaluation)),
         excluded(evaluation),
+        leaked(evaluation),
         "Intervals are for other tasks of the same kind: each task weighs the same, and attempts at one task are not "
         "taken for independent.",
         "## How episodes ended",

@@ -46,6 +46,8 @@ class Curves:
     """Wall time of this process."""
     notes: list[str]
     """What a reader should know: checkpoints passed over, where training went on from."""
+    played: frozenset[int] = frozenset()
+    """Numbers of the tasks of which an episode was learned from, before a resume as well."""
     heldout: list[float] = field(default_factory=list)
     """Success on the held-out tasks at each measurement, the first before training and the last after it."""
 
@@ -139,11 +141,12 @@ class Grpo:
             notes.append(f"Going on from {checkpoint}." if checkpoint else "No complete checkpoint: from the start.")
         if checkpoint:
             checkpoints.check_model(checkpoint, loaded.model)
-        history = self._fit(loaded, flow, arguments, plan, out, checkpoint, keep, heldout)
+        selection = Selection(len(flow.tasks), self.curriculum, self.refill, flow.seed)
+        history = self._fit(loaded, flow, arguments, plan, out, checkpoint, keep, heldout, selection)
         steps = [row for row in history if "success" in row]
         measured = [row["heldout_success"] for row in history if "heldout_success" in row]
         played = self.tasks_per_step * self.group_size * len(steps)
-        return Curves(steps, played, time.monotonic() - began, notes, measured)
+        return Curves(steps, played, time.monotonic() - began, notes, frozenset(selection.known), measured)
 
     def check(self, tasks: Sequence[Task], policy: Policy, credit: Credit, report_to: Sequence[str] = ()) -> None:
         """Everything that can be known to be wrong before a model is loaded.
@@ -259,14 +262,13 @@ class Grpo:
         checkpoint: Path | None,
         keep: Callable[[Trajectory], None] | None,
         heldout: HeldOut | None,
+        selection: Selection,
     ) -> list[dict[str, float]]:
         from agenttrain.trainer.callbacks import Seal, Watch
 
         with Watch("Training", out / "metrics.jsonl", shown=("success", "heldout_success", "reward")) as watch:
             kind, options = self._trainer()
-            options["selection"] = Selection(len(flow.tasks), self.curriculum, self.refill, flow.seed)
-            options["annealing"] = self._annealing(flow.policy)
-            options["heldout"] = heldout
+            options |= {"selection": selection, "annealing": self._annealing(flow.policy), "heldout": heldout}
             trainer = kind(flow, loaded, arguments, plan, keep, callbacks=[watch, Seal()], **options)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             trainer.save(out / "model")

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 
 from agenttrain.trainer.tokens import Tokens
 from agenttrain.types import Example
 
+Row = tuple[Example, Tokens]
 
-def split(rows: Sequence[tuple[Example, Tokens]], share: float, seed: int) -> tuple[list[Tokens], list[Tokens]]:
-    """Training and held-out sequences; about `share` of the records are held out.
+
+def split(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
+    """Training and held-out records; about `share` of the records are held out.
 
     Records that open with the same question stay on one side, so that another method's answer to a held-out question
     is never trained on. Which are held out depends on seed and questions, not on the order of the file.
     """
-    groups: dict[str, list[Tokens]] = {}
-    for example, tokens in rows:
-        groups.setdefault(question(example), []).append(tokens)
+    groups = Counter(question(example) for example, _ in rows)
     ranked = sorted(groups, key=lambda asked: sha256(f"{seed} {asked}".encode()).digest())
     wanted = min(max(1, round(share * len(rows))), len(rows) - 1) if share > 0 and len(groups) > 1 else 0
     held: set[str] = set()
@@ -26,9 +27,8 @@ def split(rows: Sequence[tuple[Example, Tokens]], share: float, seed: int) -> tu
         if count >= wanted:
             break
         held.add(asked)
-        count += len(groups[asked])
-    train = [tokens for example, tokens in rows if question(example) not in held]
-    return train, [tokens for example, tokens in rows if question(example) in held]
+        count += groups[asked]
+    return [row for row in rows if question(row[0]) not in held], [row for row in rows if question(row[0]) in held]
 
 
 def question(example: Example) -> str:

@@ -28,6 +28,8 @@ class Figures:
     """What a run reports. Losses are means over tokens with loss, in nats; None where nothing is held out."""
 
     account: Account
+    trained: list[Example]
+    """The records that trained: those kept, without the held-out ones."""
     heldout_records: int
     heldout_before: float | None
     heldout_after: float | None
@@ -91,17 +93,18 @@ class Sft:
         rows, account = label_all(examples, loaded.chat, self.max_length, self.overlong)
         sets = {name: self._tokens(some, loaded) for name, some in (named or {}).items()}
         train, kept_out = split(rows, 0.0 if sets else self.heldout, seed)
-        heldout = sets or ({"": kept_out} if kept_out else {})
+        heldout = sets or ({"": [tokens for _, tokens in kept_out]} if kept_out else {})
         checkpoint, notes = None, []
         if resume:
             checkpoint, notes = checkpoints.newest_complete(out / "checkpoints")
             notes.append(f"Going on from {checkpoint}." if checkpoint else "No complete checkpoint: from the start.")
         if checkpoint:
             checkpoints.check_model(checkpoint, loaded.model)
-        losses, trainer = self._fit(loaded, train, heldout, out, seed, checkpoint, report_to)
+        losses, trainer = self._fit(loaded, [tokens for _, tokens in train], heldout, out, seed, checkpoint, report_to)
         before, after = losses.pop("", (None, None))
         return Figures(
             account=account,
+            trained=[example for example, _ in train],
             heldout_records=len(kept_out),
             heldout_before=before,
             heldout_after=after,

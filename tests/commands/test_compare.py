@@ -73,6 +73,18 @@ def test_a_fall_beyond_what_is_allowed_ends_with_1_clear_or_not(run, capsys):
     assert "verdict" in capsys.readouterr().out
 
 
+def test_a_hard_environment_says_as_much_as_an_easy_one_overall(run, capsys):
+    parts = {f"t{n}": "easy" if n < 20 else "hard" if n < 36 else "hopeless" for n in range(40)}
+    # easy 20 and 20 of 20, hard 2 and 6 of 16
+    first, second = f"a={run('a', 22, parts=parts)}", f"b={run('b', 26, parts=parts)}"
+    compare([first, second], as_json=True)
+    assert json.loads(capsys.readouterr().out)["overall"] == pytest.approx({"a": (1 + 0.5) / 2, "b": (1 + 1.5) / 2})
+    compare([first, second])
+    assert "overall: mean over environments" in capsys.readouterr().out
+    compare([run("c", 10), run("d", 12)])
+    assert "overall" not in capsys.readouterr().out, "of one environment there is nothing to weigh"
+
+
 def test_runs_on_other_tasks_are_refused(run):
     with pytest.raises(UserError, match=r"different tasks: 40 of craft .set abc. and 40 of craft .set xyz."):
         compare([run("a", 10), run("b", 10, task_set="xyz")])

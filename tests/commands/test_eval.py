@@ -2,9 +2,11 @@ import json
 
 import pytest
 
+from agenttrain import seen
 from agenttrain.commands.eval import eval
 from agenttrain.env.craft import Craft as Env
 from agenttrain.errors import UserError
+from agenttrain.model.pretrained import Pretrained
 from agenttrain.model.tiny import Tiny
 from agenttrain.policy.craft_expert import CraftExpert
 from agenttrain.policy.local import Local
@@ -54,6 +56,21 @@ def test_an_evaluation_leaves_episodes_figures_and_a_report(tmp_path, capsys):
     shown = capsys.readouterr()
     assert "success (95 % interval)" in shown.out
     assert "evaluation: 12/12 episodes" in shown.err
+
+
+def test_tasks_that_the_model_was_trained_on_are_told(tmp_path, capsys):
+    shape = {"layers": 1, "hidden": 32, "heads": 2, "kv_heads": 1, "intermediate": 32}
+    loaded = Tiny(**shape).load()
+    loaded.save(tmp_path / "model")
+    model = Pretrained(path=str(tmp_path / "model"))
+    assert evaluated(tmp_path / "unknown", Local(slots=4), n=3, model=model)["seen_in_training"] is None
+    tasks = list(Tasks("heldout", n=3))
+    seen.write(tmp_path / "model", "tiny-0", [seen.of_task(tasks[1])])
+    found = evaluated(tmp_path / "known", Local(slots=4), n=3, model=model)
+    assert found["seen_in_training"] == [tasks[1].id]
+    told = f"The model was trained on 1 of 3 tasks, the first is {tasks[1].id!r}"
+    assert told in capsys.readouterr().out
+    assert told in (tmp_path / "known" / "report.md").read_text()
 
 
 def test_prices_say_what_was_spent_and_one_alone_is_refused(tmp_path, capsys):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from agenttrain import store
+from agenttrain import seen, store
 from agenttrain.combine import Terms
 from agenttrain.commands.rl import course, facts, rl
 from agenttrain.credit.gigpo import Gigpo
@@ -58,6 +58,18 @@ def test_it_leaves_a_model_a_report_figures_and_episodes(tmp_path, capsys, lora)
     assert [t.meta["step"] for t in episodes] == [0] * 4 + [1] * 4
     assert all(t.scores.keys() == {"rlvf", "format"} for t in episodes)
     assert (tmp_path / "model" / "README.md").exists()
+
+
+def test_the_model_says_which_tasks_trained_it_before_and_after_a_resume(tmp_path):
+    tasks = list(Tasks(n=9))
+    run(tmp_path, task=tasks)
+    episodes = store.read(tmp_path / "trajectories.jsonl")
+    marks = {seen.of_task(t.task) for t in episodes}
+    assert seen.read(str(tmp_path / "model")) == marks
+    assert len(marks) == 4, "two steps of two tasks, of nine"
+    shutil.rmtree(tmp_path / "checkpoints" / "checkpoint-2")
+    run(tmp_path, task=tasks, resume=True)
+    assert seen.read(str(tmp_path / "model")) == marks
 
 
 def test_resuming_writes_no_episode_twice(tmp_path):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agenttrain import run_folder
+from agenttrain import run_folder, seen
 from agenttrain.commands.sft import sft
 from agenttrain.config.compose import compose
 from agenttrain.data.fireact import Fireact
@@ -75,6 +75,15 @@ def test_the_model_folder_loads_and_says_where_it_comes_from(tmp_path, data):
     assert "records in: 12" in card
     assert "None" not in card
     assert Pretrained(path=str(out / "model")).load().chat.stop == "<|end|>"
+
+
+def test_the_model_says_which_questions_trained_it(tmp_path, data):
+    sft(small(), data, Sft(max_steps=1, heldout=0.0), tmp_path / "all")
+    sft(small(), data, Sft(max_steps=1, heldout=0.3), tmp_path / "part")
+    everything, part = (seen.read(str(tmp_path / name / "model")) for name in ("all", "part"))
+    assert len(everything) == 10, "two of twelve ask what another asks"
+    assert part < everything
+    assert len(part) <= 8, "what is held out has trained nothing"
 
 
 def test_a_fault_in_the_data_is_found_before_a_model_is_loaded(tmp_path):

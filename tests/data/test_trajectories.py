@@ -87,6 +87,22 @@ def test_outcomes_decide_and_our_own_failures_never_train(write):
     assert [example.id for example in Trajectories(path, success=None)] == ["a#0", "b#0"]
 
 
+def test_an_environment_with_a_threshold_goes_by_its_own_rewards(write):
+    def rewarded(task, reward, **about):
+        some = episode(task, success=False)
+        some.turns[0].observation.reward, some.turns[2].observation.reward = 0.25, reward - 0.25
+        some.meta |= about
+        return some
+
+    several = rewarded("several", 0.6, env="several")
+    several.task.data["env"] = "sql"
+    path = write(rewarded("high", 0.5, env="sql"), rewarded("low", 0.4, env="sql"), several, episode("own"))
+    assert [example.id for example in Trajectories(path, least={"sql": 0.5})] == ["high#0", "several#0", "own#0"]
+    assert [example.id for example in Trajectories(path)] == ["own#0"]
+    with pytest.raises(UserError, match=r"data\.least\.sq: no record is of that environment\. There are: .*sql"):
+        list(Trajectories(path, least={"sq": 0.5}))
+
+
 def test_what_the_policy_never_saw_is_in_no_example(write):
     (example,) = Trajectories(write(episode()))
     assert "secret" not in json.dumps(example.messages)

@@ -13,11 +13,11 @@ def test_records_with_the_same_question_stay_on_one_side():
         for n in range(40)
     ]
     train, heldout = split(rows, 0.25, seed=0)
-    asked = {row.ids[0] % 10 for row in heldout}
+    asked = {row[1].ids[0] % 10 for row in heldout}
     assert 8 <= len(heldout) <= 13
-    assert not asked & {row.ids[0] % 10 for row in train}
+    assert not asked & {row[1].ids[0] % 10 for row in train}
     assert len(train) + len(heldout) == 40
     shuffled = split(rows[::-1], 0.25, seed=0)[1]
-    assert {row.ids[0] for row in shuffled} == {row.ids[0] for row in heldout}
+    assert {row[1].ids[0] for row in shuffled} == {row[1].ids[0] for row in heldout}
     assert split(rows, 0.0, seed=0)[1] == []
-    assert split(rows[:1], 0.5, seed=0) == ([rows[0][1]], [])
+    assert split(rows[:1], 0.5, seed=0) == (rows[:1], [])

@@ -90,7 +90,7 @@ def test_heldout_loss_is_the_mean_over_tokens_before_and_after(tmp_path):
     examples = [example(n) for n in range(12)]
     loaded = small().load(trainable=True)
     rows, _ = label_all(examples, loaded.chat)
-    _, heldout = split(rows, 0.4, seed=3)
+    heldout = [tokens for _, tokens in split(rows, 0.4, seed=3)[1]]
     expected = mean_loss(loaded.model, heldout)
     algo = Sft(epochs=2, learning_rate=3e-3, heldout=0.4, batch_size=2, logging_steps=1)
     figures = algo.train(loaded, examples, tmp_path, seed=3)
