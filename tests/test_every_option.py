@@ -48,6 +48,7 @@ NOT_RUN = {
     **{f"task={name}{split}": "no expert: tests/task" for name in FOREIGN for split in ("", "_heldout")},
     "env=several": "chosen as a list: tests/commands/test_several.py",
     "task=several": "chosen as a list: tests/commands/test_several.py",
+    "policy=several": "chosen as a list: tests/commands/test_several.py",
     "data=mixture": "a recipe names its sources: tests/data/test_mixture.py",
     "env=openenv": "needs a server: tests/env/test_openenv.py starts one",
     "task=miniwob": "needs a browser: slow tests in tests/pages/test_chromium.py",

@@ -37,6 +37,8 @@ class ApiExpert(Scripted):
         error: probability per turn, 0 to 1, of a look at what is not there or, as often, of giving up.
     """
 
+    calls = frozenset({"finish"})
+
     def __init__(self, error: Share = 0.0) -> None:
         super().__init__()
         self.error = error

@@ -19,6 +19,8 @@ class CodeExpert(Scripted):
         error: probability per turn, 0 to 1, of a mistake: a step of the program is left out.
     """
 
+    calls = frozenset({"python", "submit"})
+
     def __init__(self, error: Share = 0.0) -> None:
         super().__init__()
         self.error = error

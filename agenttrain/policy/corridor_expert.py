@@ -25,6 +25,8 @@ class CorridorExpert(Scripted):
         seed: `task.seed` of the corridors it knows.
     """
 
+    calls = frozenset({"use"})
+
     def __init__(self, error: Share = 0.0, knows: Share = 1.0, seed: Whole = 0) -> None:
         if not 0 <= error <= 1 or not 0 <= knows <= 1:
             raise UserError(f"policy.error={error} and policy.knows={knows} must be from 0 to 1.")

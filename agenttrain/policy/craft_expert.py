@@ -22,6 +22,8 @@ class CraftExpert(Scripted):
         error: probability per turn of a random call (either tool, any item of the recipes) in place of the right one.
     """
 
+    calls = frozenset({"craft", "get"})
+
     def __init__(self, error: Share = 0.0) -> None:
         if not 0 <= error <= 1:
             raise UserError(f"policy.error={error} is no probability.")

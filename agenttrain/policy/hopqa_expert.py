@@ -45,6 +45,8 @@ class HopqaExpert(Scripted):
         size: people in that world.
     """
 
+    calls = frozenset({"finish", "search"})
+
     def __init__(
         self,
         error: Share = 0.0,

@@ -60,6 +60,8 @@ class PageExpert(Scripted):
         error: probability per turn, 0 to 1, of a mistake: a click on a random element.
     """
 
+    calls = frozenset({"click", "type", "select"})
+
     def __init__(self, error: Share = 0.0) -> None:
         super().__init__()
         self.error = error

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from agenttrain.types import Action, Conversation, Message
 
 
 class Scripted(ABC):
     """A policy whose action is ready as soon as it is asked for."""
+
+    calls: ClassVar[frozenset[str]] = frozenset()
+    """Names of tools that every environment of its own offers; `policy=several` knows by them whose turn it is."""
 
     def __init__(self) -> None:
         self._waiting: list[Conversation] = []

@@ -31,6 +31,8 @@ class SearchExpert(Scripted):
         error: probability per turn, 0 to 1, of a mistake: a poor query, or a name met on the way as the answer.
     """
 
+    calls = frozenset({"finish", "read", "search"})
+
     def __init__(self, error: Share = 0.0) -> None:
         super().__init__()
         self.error = error

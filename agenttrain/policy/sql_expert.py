@@ -39,6 +39,8 @@ class SqlExpert(Scripted):
         error: probability per turn, 0 to 1, of a mistake: a column that no table has, or at the end a wrong answer.
     """
 
+    calls = frozenset({"sql", "submit"})
+
     def __init__(self, error: Share = 0.0) -> None:
         super().__init__()
         self.error = error

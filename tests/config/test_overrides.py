@@ -45,8 +45,8 @@ def test_a_list_of_environments_brings_the_tasks_of_each():
     )
     with pytest.raises(UserError, match=r"no option 'sqll' in group env\. Did you mean sql"):
         compose("rl", ["model=tiny", "env=[craft,sqll]"])
-    with pytest.raises(UserError, match="group policy takes one option"):
-        compose("rl", ["model=tiny", "policy=[local,vllm]"])
+    with pytest.raises(UserError, match="group model takes one option"):
+        compose("rl", ["model=[tiny,pretrained]"])
     with pytest.raises(UserError, match=r"env=\[craft,sql\]"):
         compose("rl", ["model=tiny", "env=several", "task=craft"]).call()
 
