@@ -75,6 +75,7 @@ def _tell(ended: list[Trajectory], env: Environment, policy: Policy, attempts: i
     evaluation = report.evaluate(
         ended,
         policy=policy.describe(),
+        parts={episode.task.id: episode.task.data["env"] for episode in ended if "env" in episode.task.data},
         env=loop.name_of(env),
         tasks=len({episode.task.id for episode in ended}),
         attempts=attempts,

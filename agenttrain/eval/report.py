@@ -136,7 +136,8 @@ def describe(evaluation: Evaluation) -> str:
     """`runs/sft/model (temperature 1.0, top_p 1.0) in craft: 100 tasks, 4 attempts each.`"""
     policy = dict(evaluation.get("policy") or {})
     name = policy.pop("name", "?")
-    sampling = ", ".join(f"{key} {value}" for key, value in policy.items() if value is not None)
+    known = {key: value["name"] if isinstance(value, dict) else value for key, value in policy.items()}
+    sampling = ", ".join(f"{key} {value}" for key, value in known.items() if value is not None)
     attempts = evaluation.get("attempts", 1)
     tries = f"{evaluation.get('tasks')} tasks, {attempts} attempt{'s' if attempts != 1 else ''} each."
     return f"{name}{f' ({sampling})' if sampling else ''} in {evaluation.get('env')}: {tries}"

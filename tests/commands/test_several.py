@@ -19,6 +19,7 @@ def test_several_environments_are_generated_trained_and_evaluated_together(tmp_p
     played = [json.loads(line) for line in (tmp_path / "experts/trajectories.jsonl").read_text().splitlines()]
     assert all(row["success"] for row in played if row["task_id"].startswith("craft"))
     assert played[0]["policy"]["corridor"]["error"] == 0.2
+    assert "| success in craft | 100.0 % (" in (tmp_path / "experts/report.md").read_text()
     run("eval", *model, "policy=local", "task.n=4", "task.shares.craft=3", f"out={tmp_path}/eval")
     played = [json.loads(line) for line in (tmp_path / "eval/trajectories.jsonl").read_text().splitlines()]
     assert sorted(row["task_id"].split("/")[0] for row in played) == ["corridor"] + ["craft"] * 3
