@@ -40,8 +40,8 @@ class Prm:
 
     def __call__(self, trajectory: Trajectory) -> list[float]:
         probabilities = [probability(logit) for logit in logits(self.path, trajectory, "prm")]
-        if self.form == "absolute":
+        if self.form == "absolute" or not probabilities:
             return probabilities
         if self.form == "shaping":
-            probabilities[-1:] = [0.0] * bool(probabilities)
+            probabilities[-1] = 0.0
         return [now - before for before, now in pairwise([0.0, *probabilities])]
