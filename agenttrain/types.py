@@ -313,7 +313,7 @@ class Example:
     text: str = ""
     """A plain text in place of a conversation (`messages` is empty): all of it carries loss."""
     part: str = ""
-    """Name of the source it was drawn from, in a mixture."""
+    """Name of the source it was drawn from, in a mixture; of one within another both, `general.gpt4`."""
     task: str = ""
     """Hash of the task that was played; empty where the source does not say."""
 

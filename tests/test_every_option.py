@@ -38,6 +38,7 @@ NEEDS = {
     "data=chat": ["data.path={files}/chat.jsonl"],
     "data=sharegpt": ["data.path={files}/sharegpt.jsonl"],
     "data=text": ["data.path={files}/texts.jsonl"],
+    "data=instruct": ["data.path={files}/instruct.jsonl"],
     "data=gorilla": ["data.path={files}/apis.jsonl"],
     "data=codeact": ["data.path={codeact}/trajectories.jsonl"],
     "env=bfcl": ["task.path={files}/irrelevance.jsonl"],
@@ -198,6 +199,8 @@ def runs(tmp_path_factory):
         {"code": f"###Instruction: I need {n}.\n###Output: x", "api_data": {"api_call": f"f('{n}')"}} for n in range(8)
     ]
     (folder / "files/apis.jsonl").write_text("\n".join(map(json.dumps, apis)))
+    instruct = [{"instruction": f"Say {n}.", "output": f"{n}"} for n in range(6)]
+    (folder / "files/instruct.jsonl").write_text("\n".join(map(json.dumps, instruct)))
     function = {"name": "a.b", "description": "x", "parameters": {"type": "dict", "properties": {}, "required": []}}
     asked = [{"id": f"{n}", "question": [[{"role": "user", "content": "x"}]], "function": [function]} for n in range(4)]
     (folder / "files/irrelevance.jsonl").write_text("\n".join(map(json.dumps, asked)))

@@ -59,7 +59,8 @@ class Mixture:
         endless = {name: _passes(records, rng) for name, records in found.items()}
         n = self.n or sum(map(len, found.values()))
         for name in rng.choices(list(shares), list(shares.values()), k=n):
-            yield replace(next(endless[name]), part=name)
+            example = next(endless[name])
+            yield replace(example, part=f"{name}.{example.part}" if example.part else name)
 
     def _shares(self) -> dict[str, float]:
         return {name: self.shares.get(name, 1.0) for name in self.of}

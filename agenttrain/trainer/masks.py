@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
 from agenttrain.errors import UserError
@@ -59,9 +59,10 @@ def label_all(
         account.truncated += tokens.lost > 0
         account.tokens += len(tokens.ids)
         account.trained += tokens.trained
-        if example.part:
-            account.parts[example.part] += 1
-            account.trained_of[example.part] += tokens.trained
+        names = example.part.split(".") if example.part else []
+        for part in accumulate(names, "{}.{}".format):  # a mixture, and what is within it
+            account.parts[part] += 1
+            account.trained_of[part] += tokens.trained
         kept.append((example, tokens))
     if faults:
         raise UserError(f"{len(faults)} of {account.records} records have a wrong mask. The first is {faults[0]}")

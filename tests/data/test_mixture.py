@@ -41,7 +41,7 @@ def test_a_mixture_may_hold_another_with_its_own_ratio(texts):
     general = Mixture(of={"gpt4": texts("4", 9), "gpt35": texts("35", 9)}, shares={"gpt4": 1, "gpt35": 4}, n=1000)
     mixture = Mixture(of={"agent": texts("a", 9), "general": general}, shares={"agent": 1, "general": 4}, n=5000)
     examples = list(mixture)
-    assert {example.part for example in examples} == {"agent", "general"}
+    assert {example.part for example in examples} == {"agent", "general.gpt4", "general.gpt35"}
     drawn = Counter(example.text.split()[0] for example in examples)
     assert drawn["4"] / (drawn["4"] + drawn["35"]) == pytest.approx(0.2, abs=0.04)
 

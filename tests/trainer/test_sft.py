@@ -84,6 +84,8 @@ def test_a_mixture_is_accounted_by_records_and_by_tokens_with_loss():
     rows, account = label_all(examples, chat)
     assert account.parts == {"general": 1, "agent": 2}
     assert account.trained_of == {"general": rows[0][1].trained, "agent": rows[1][1].trained + rows[2][1].trained}
+    _, nested = label_all([replace(example(n), part=f"general.{n % 2}") for n in range(3)], chat)
+    assert nested.parts == {"general": 3, "general.0": 2, "general.1": 1}
 
 
 def test_heldout_loss_is_the_mean_over_tokens_before_and_after(tmp_path):
