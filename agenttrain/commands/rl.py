@@ -30,7 +30,6 @@ from agenttrain.watch import duration
 
 CURVES = (
     "success",
-    "heldout_success",
     "reward",
     "turns",
     "invalid_calls",
@@ -96,6 +95,9 @@ def rl(
     if os.environ.get("RANK", "0") == "0":
         seen.write(out / "model", loaded.name, (seen.of_task(tasks[number]) for number in curves.played))
         details = f"\n## Course\n\n{course(curves.steps)}"
+        if curves.heldout:
+            rows = "".join(f"| {steps} | {success:.3f} |\n" for steps, success in curves.heldout.items())
+            details += f"\n## Held-out tasks\n\n| after steps | success |\n|---|---|\n{rows}"
         if terms := report(curves.steps):
             details += f"\n## Terms of the reward\n\n{terms}"
         summarize(out, loaded.name, "reinforcement learning on its own episodes", facts(curves), curves.notes, details)
@@ -124,7 +126,7 @@ def facts(curves: Curves) -> dict[str, str]:
     if first:
         known["success, first steps"] = f"{_mean(first, 'success'):.3f} (mean of {len(first)})"
         known["success, last steps"] = f"{_mean(last, 'success'):.3f} (mean of {len(last)})"
-        if measured := curves.heldout:
+        if measured := [*curves.heldout.values()]:
             known["held-out success, before and after"] = f"{measured[0]:.3f} and {measured[-1]:.3f}"
         known["failed around the agent"] = f"{sum(row['failed_by_us'] for row in curves.steps):.0f} episodes, masked"
         if unscored := sum(row.get("reward_errors", 0.0) for row in curves.steps):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 Row = Mapping[str, float | None]
 """Figures of one step; null where one was not finite."""
 
+HELDOUT = ("heldout_success", "heldout_tasks")
 RECENT = 5
 """Steps that must agree before a rule speaks."""
 
@@ -116,6 +117,25 @@ def invalid_rising(rows: Sequence[Row]) -> Finding | None:
     )
 
 
+def overfitting(rows: Sequence[Row]) -> Finding | None:
+    """What was learned is worth less elsewhere: held-out success below its best by two standard errors, while success
+    in training is above what it was then."""
+    at = [n for n, row in enumerate(rows) if row.get("heldout_success") is not None and row.get("heldout_tasks")]
+    if len(at) < 2:
+        return None
+    success, tasks = (dict(zip(at, _values([rows[n] for n in at], key), strict=True)) for key in HELDOUT)
+    top, end = max(at, key=lambda n: success[n]), at[-1]
+    spread = math.sqrt(sum(success[n] * (1 - success[n]) / tasks[n] for n in (top, end)))
+    then, now = (_mean(_values(rows, "success")[start:][:RECENT]) for start in (top, -RECENT))
+    if not success[top] - success[end] > 2 * spread or not now > then:
+        return None
+    return Finding(
+        "heldout_success",
+        f"Held-out success fell from {success[top]:.1%} to {success[end]:.1%}, while that in training rose.",
+        "Take an earlier checkpoint, and train on more tasks (task.n), or for fewer steps.",
+    )
+
+
 def truncated(rows: Sequence[Row]) -> Finding | None:
     """Episodes that end because a budget does."""
     share = _mean(_values(rows, "truncated")[-RECENT:])
@@ -148,6 +168,7 @@ RULES: tuple[Rule, ...] = (
     no_signal,
     entropy_collapse,
     invalid_rising,
+    overfitting,
     truncated,
     waiting,
     saturated,

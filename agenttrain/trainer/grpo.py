@@ -48,8 +48,8 @@ class Curves:
     """What a reader should know: checkpoints passed over, where training went on from."""
     played: frozenset[int] = frozenset()
     """Numbers of the tasks of which an episode was learned from, before a resume as well."""
-    heldout: list[float] = field(default_factory=list)
-    """Success on the held-out tasks at each measurement, the first before training and the last after it."""
+    heldout: dict[int, float] = field(default_factory=dict)
+    """Number of steps learned from -> success on the held-out tasks, the first before training, the last after it."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,8 @@ class Grpo:
         selection = Selection(len(flow.tasks), self.curriculum, self.refill, flow.seed)
         history = self._fit(loaded, flow, arguments, plan, out, checkpoint, keep, heldout, selection)
         steps = [row for row in history if "success" in row]
-        measured = [row["heldout_success"] for row in history if "heldout_success" in row]
+        updates = self.minibatches * self.num_iterations
+        measured = {round(row["step"] / updates): row["heldout_success"] for row in history if "heldout_success" in row}
         played = self.tasks_per_step * self.group_size * len(steps)
         return Curves(steps, played, time.monotonic() - began, notes, frozenset(selection.known), measured)
 
@@ -273,7 +274,7 @@ class Grpo:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             trainer.save(out / "model")
             if heldout is not None:
-                trainer.log(trainer.measure(heldout, self.steps))
+                trainer.measure(heldout, self.steps)
         return [dict(row) for row in trainer.state.log_history]
 
     def _trainer(self) -> tuple[type[FlowTrainer], dict[str, Any]]:

@@ -146,7 +146,7 @@ class FlowTrainer(GRPOTrainer):
         if self._annealing is not None:
             self._anneal(self._annealing, step)
         if self._heldout is not None and self._heldout.due(step):
-            self._metrics["train"] |= {name: [value] for name, value in self.measure(self._heldout, step).items()}
+            self._metrics["train"]["heldout_seconds"].append(self.measure(self._heldout, step))
         began = time.perf_counter()
         with self._as_one_update():
             out = super()._generate_and_score_completions(inputs)
@@ -238,11 +238,14 @@ class FlowTrainer(GRPOTrainer):
                 self._settle_old(max(apart))
         super().log(logs, start_time)
 
-    def measure(self, heldout: HeldOut, step: int) -> dict[str, float]:
-        """How well the policy does on tasks that nothing is learned from, after `step` steps."""
-        process = self.accelerator.process_index, self.accelerator.num_processes
+    def measure(self, heldout: HeldOut, step: int) -> float:
+        """Log how well the policy does on tasks that nothing is learned from, after `step` steps; returns the seconds
+        that it took."""
+        began, process = time.perf_counter(), (self.accelerator.process_index, self.accelerator.num_processes)
         with self.accelerator.autocast():
-            return heldout.measure(self.flow, step, *process, gather_object)
+            shown = heldout.measure(self.flow, step, *process, gather_object)
+        super(GRPOTrainer, self).log(shown)  # TRL's would add what the step under way has gathered so far
+        return time.perf_counter() - began
 
     def save(self, folder: Path) -> None:
         """Write the trained weights and the tokenizer in Hugging Face form."""

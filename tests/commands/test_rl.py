@@ -87,11 +87,12 @@ def test_held_out_tasks_are_measured_between_steps(tmp_path):
     assert [t.meta["step"] for t in played] == [0] * 3 + [1] * 3 + [2] * 3
     assert not any(t.scores for t in played), "no reward is asked"
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows if "heldout_success" in row] == [1, 2, 2]
-    assert all(row["heldout_seconds"] > 0 for row in rows if "heldout_success" in row)
+    assert [row["step"] for row in rows if "heldout_success" in row] == [0, 1, 2]
+    assert all(row["heldout_seconds"] > 0 for row in rows if "success" in row)
+    assert all(row["train_seconds"] > 0 for row in rows if "success" in row)
     report = (tmp_path / "report.md").read_text()
     assert "| held-out success, before and after | 0.000 and 0.000 |" in report
-    assert "| steps | success | heldout_success |" in report
+    assert "| after steps | success |\n|---|---|\n| 0 | 0.000 |\n| 1 | 0.000 |\n| 2 | 0.000 |" in report
 
 
 def test_held_out_tasks_that_are_trained_on_are_refused_before_the_model_is_loaded(tmp_path):

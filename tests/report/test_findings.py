@@ -54,6 +54,19 @@ def test_a_fault_is_told_with_what_was_seen_and_what_to_do(figures, figure, seen
     assert len(found.advice) > 10
 
 
+def test_what_is_learned_by_heart_is_told_where_it_shows_beyond_chance():
+    def fall(to, tasks):
+        return rows(heldout_success=lambda step: {0: 0.4, 10: 0.6, 19: to}.get(step), heldout_tasks=tasks)
+
+    (found,) = findings(fall(0.4, 100))
+    assert found.figure == "heldout_success"
+    assert "from 60.0% to 40.0%" in found.seen
+    assert findings(fall(0.4, 20)) == [], "so few tasks differ as much by chance"
+    assert findings(fall(0.58, 100)) == []
+    worse = [row | {"success": 0.5 - 0.01 * n} for n, row in enumerate(fall(0.4, 100))]
+    assert "heldout_success" not in {found.figure for found in findings(worse)}, "what fell everywhere is not this"
+
+
 def test_a_policy_that_is_sure_of_what_is_right_has_not_collapsed():
     sure = rows(entropy=lambda step: 0.5 if step < 10 else 0.01, success=0.95)
     assert findings(sure) == []
