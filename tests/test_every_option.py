@@ -56,6 +56,9 @@ NOT_RUN = {
     "policy=miniwob_expert": "needs a browser: slow tests in tests/pages/test_chromium.py",
     "task=tau": "needs its data: tests/task/test_tau.py",
     "policy=endpoint": "needs a server: tests/policy/test_endpoint.py starts one",
+    "policy=endpoint_greedy": "needs a server: tests/policy/test_endpoint.py starts one",
+    "reward=judge": "needs a server: tests/reward/test_judge.py starts one",
+    "reward=principles": "needs a server: tests/reward/test_principles.py has a stand-in",
     "policy=vllm": "few machines have vLLM: slow tests in tests/policy/test_vllm.py play and train with it",
     "model=": "weights from a hub",
 }
