@@ -195,6 +195,31 @@ def view(
         view(runs, port, once, episode, most, tokenizer, as_json)
 
 
+@app.command(short_help="Ask a person about stored trajectories.")
+def label(
+    path: Annotated[Path, typer.Argument(help="A run's folder or a trajectory file.")],
+    ask: Annotated[
+        Literal["pairs", "ratings", "turns"],
+        typer.Option(help="Which of two is better, a mark, or which turns are good."),
+    ] = "pairs",
+    out: Annotated[
+        Path | None, typer.Option(help="The file of answers; labels.jsonl beside the trajectories if not given.")
+    ] = None,
+    most: Annotated[int, typer.Option(help="Pairs, or trajectories, of one task.", min=1)] = 4,
+    mixed: Annotated[bool, typer.Option("--mixed", help="Only pairs of a success and a failure.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the order, and of which of two stands first.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
+) -> None:
+    """Ask a person which of two episodes is better, for a mark, or which turns are good; goes on where it was.
+
+    One key and Enter for each. Answers come from the input, so a program can give them, too.
+    """
+    with plain_faults():
+        from agenttrain.commands.label import label
+
+        label(path, out, ask, most, mixed, seed, as_json)
+
+
 @app.command(short_help="Write a run's episodes for others' tools.")
 def export(
     run: Annotated[Path, typer.Argument(help="A run's folder or a trajectory file.")],

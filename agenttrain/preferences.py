@@ -32,12 +32,19 @@ def by_outcome(trajectories: Sequence[Trajectory], most: int, seed: int) -> list
     groups: dict[str, tuple[list[Trajectory], list[Trajectory]]] = {}
     for trajectory in trajectories:
         groups.setdefault(trajectory.task.id, ([], []))[not trajectory.success].append(trajectory)
-    pairs: list[Pair] = []
-    for task, (successes, failures) in groups.items():
-        of_task = [Pair(chosen, rejected) for chosen in successes for rejected in failures]
+    return drawn(
+        (Pair(chosen, rejected) for won, lost in groups.values() for chosen in won for rejected in lost), most, seed
+    )
+
+
+def drawn(pairs: Iterable[Pair], most: int, seed: int) -> list[Pair]:
+    """Of more than `most` pairs of a task, so many drawn by `seed`."""
+    groups: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        groups.setdefault(pair.task, []).append(pair)
+    for task, of_task in groups.items():
         random.Random(f"{seed} {task}").shuffle(of_task)
-        pairs += of_task[:most]
-    return pairs
+    return [pair for of_task in groups.values() for pair in of_task[:most]]
 
 
 def held_out(tasks: Iterable[str], share: float, seed: int) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from statistics import fmean, pvariance
@@ -14,6 +15,7 @@ from agenttrain.commands.summary import summarize
 from agenttrain.commands.turn_values import read_values
 from agenttrain.errors import UserError
 from agenttrain.eval.statistics import Rate, mean_rate
+from agenttrain.labels import Labels, content
 from agenttrain.model.loaded import Model
 from agenttrain.model.scorer import Scorer, on_trunk
 from agenttrain.model.threads import settle_threads
@@ -24,6 +26,8 @@ from agenttrain.trainer.reward_model import Labelled, RewardModel
 from agenttrain.types import Trajectory
 from agenttrain.watch import duration
 
+MORE = "Play each task several times: agenttrain generate-trajectories attempts=4"
+
 
 def reward_model(
     model: Model,
@@ -31,6 +35,7 @@ def reward_model(
     path: str | list[str],
     out: Path,
     values: Path | None = None,
+    labels: Path | None = None,
     pairs: Count = 8,
     heldout: Share = 0.2,
     seed: Whole = 0,
@@ -39,38 +44,33 @@ def reward_model(
     """Train, and leave `model/`, `report.md`, `figures.json` and `metrics.jsonl` in `out`.
 
     Raises:
-        UserError: no pair to train on, a fault in the files, the model folder or the settings.
+        UserError: nothing to train on, a fault in the files, the model folder or the settings.
     """
-    if (values is not None) != (algo.objective == "turns"):
-        raise UserError("algo.objective=turns and values=... (of agenttrain turn-values) belong together: set both.")
+    _check(algo, values, labels)
     model.check()
     files = map(_file, [path] if isinstance(path, str) else path)
-    played = usable(chain.from_iterable(map(store.read, files)))
-    every = by_outcome(played, pairs, seed)
-    apart = held_out((pair.task for pair in every), heldout, seed)
-    train = [pair for pair in every if pair.task not in apart]
-    if not train:
-        raise UserError(
-            f"{path}: no task has a success and a failure among its {len(played)} played episodes.\n"
-            "Play each task several times: agenttrain generate-trajectories attempts=4"
-        )
-    labelled = _labelled([t for t in played if t.task.id not in apart], values)
-    if not labelled:
-        raise UserError(f"values={values} has none of the training trajectories of {path}: value more of these.")
+    split = _split(usable(chain.from_iterable(map(store.read, files))), algo, values, labels, pairs, heldout, seed)
     loaded = model.load(out, trainable=True)
     settle_threads(loaded.model, threads)
     scorer = on_trunk(loaded)
-    figures = algo.train(scorer, train if algo.objective == "pairs" else labelled, out, seed)
-    measured = [pair for pair in every if pair.task in apart]
-    rates = {"training pairs": ranked_right(scorer, train), "held-out pairs": ranked_right(scorer, measured)}
-    error = None
-    if values is not None:
-        error = turn_error(scorer, _labelled([t for t in played if t.task.id in apart], values))
+    figures = algo.train(scorer, split.train if algo.objective == "pairs" else split.labelled, out, seed)
+    # What it cannot read it cannot be measured on; of the training data `algo.train` has left that out already.
+    read = {id(t) for t in split.played if len(scorer.encode(t)[0]) <= scorer.context}
+    sets = {"training pairs": split.train, "held-out pairs": split.measured}
+    rates = {
+        name: ranked_right(scorer, [pair for pair in some if {id(pair.chosen), id(pair.rejected)} <= read])
+        for name, some in sets.items()
+    }
+    error = turn_error(scorer, [one for one in split.labelled_apart if id(one[0]) in read])
     _keep(out, rates, error)
-    facts = {"episodes": f"{len(played)}", "tasks with pairs": f"{len({pair.task for pair in every})}"}
-    facts |= {"pairs": f"{len(every)} (held out: {len(measured)}, of {len(apart)} tasks)"}
+    facts = {"episodes": f"{len(split.played)}", "tasks with pairs": f"{split.tasks}"}
+    facts |= {
+        "pairs": f"{len(split.train) + len(split.measured)} (held out: {len(split.measured)}, of {split.apart} tasks)"
+    }
     facts |= {"trained on": f"{figures.examples} {'pairs' if algo.objective == 'pairs' else 'episodes'}"}
     facts |= {"left out, too long": f"{figures.too_long}"} if figures.too_long else {}
+    if unread := len(split.played) - len(read):
+        facts["beyond the model's context, measured nowhere"] = f"{unread} episodes"
     facts |= {f"{name} ranked right": _shown(rate) for name, rate in rates.items()}
     if error is not None:
         text = f"{error['squared_error']:.4f} (of their mean: {error['of_their_mean']:.4f})"
@@ -79,6 +79,89 @@ def reward_model(
         facts["training loss at the end"] = f"{figures.train_loss:.4f} nats"
     facts |= {"steps": f"{figures.steps}", "time": duration(figures.seconds)}
     summarize(out, loaded.name, "a reward model of its trajectories", facts)
+
+
+def _check(algo: RewardModel, values: Path | None, labels: Path | None) -> None:
+    """
+    Raises:
+        UserError: labels that the objective does not learn from, or none for one that needs them.
+    """
+    turns = algo.objective == "turns"
+    if (turns and values is None and labels is None) or (values is not None and not turns):
+        raise UserError(
+            "algo.objective=turns and values=... (of agenttrain turn-values) belong together: set both.\n"
+            "In place of values: labels=... (of agenttrain label --ask turns)."
+        )
+    if values is not None and labels is not None:
+        raise UserError("values= and labels= both say what turns are worth: give one of them.")
+    if labels is not None and algo.objective == "outcomes":
+        raise UserError("algo.objective=outcomes learns from outcomes alone: labels= is for pairs and turns.")
+
+
+@dataclass(frozen=True)
+class _Split:
+    """What trains, and what only measures."""
+
+    played: list[Trajectory]
+    train: list[Pair]
+    measured: list[Pair]
+    labelled: list[Labelled]
+    labelled_apart: list[Labelled]
+    """Held-out episodes whose turns have labels; those of outcomes are measured by pairs."""
+    apart: int
+    """Tasks held out."""
+
+    @property
+    def tasks(self) -> int:
+        """Those with pairs."""
+        return len({pair.task for pair in (*self.train, *self.measured)})
+
+
+def _split(
+    played: list[Trajectory],
+    algo: RewardModel,
+    values: Path | None,
+    labels: Path | None,
+    pairs: int,
+    heldout: float,
+    seed: int,
+) -> _Split:
+    """
+    Raises:
+        UserError: nothing is left to train on.
+    """
+    answers = Labels(labels) if labels is not None else None
+    if answers is not None and not answers.answers:
+        raise UserError(f"labels={labels} holds no answer. `agenttrain label` asks for them.")
+    asked = answers is not None and algo.objective == "pairs"
+    every = answers.preferred(played, pairs, seed) if answers and asked else by_outcome(played, pairs, seed)
+    of_turns = algo.objective == "turns"
+    apart = held_out([pair.task for pair in every] or [t.task.id for t in played], heldout, seed)
+    train = [pair for pair in every if pair.task not in apart]
+    if not train and not of_turns:
+        what = f"preference in labels={labels}" if asked else "success and a failure"
+        raise UserError(
+            f"No task has a {what} among its {len(played)} played episodes.\n"
+            f"{'Label more of them: agenttrain label' if asked else MORE}"
+        )
+    marks = (
+        _marks(played, values, answers) if of_turns else {id(t): {len(t.turns) - 1: float(t.success)} for t in played}
+    )
+    valued = [(t, marks[id(t)]) for t in played if marks.get(id(t))]
+    labelled = [one for one in valued if one[0].task.id not in apart]
+    if not labelled:
+        raise UserError(f"{values or labels} has no turn of the training trajectories: value or label more of these.")
+    of_apart = [one for one in valued if one[0].task.id in apart] if of_turns else []
+    return _Split(played, train, [pair for pair in every if pair.task in apart], labelled, of_apart, len(apart))
+
+
+def _marks(played: list[Trajectory], values: Path | None, answers: Labels | None) -> dict[int, dict[int, float]]:
+    """`id` of a trajectory -> turn -> what it is worth."""
+    if answers is not None:
+        known = answers.values(played)
+        return {id(t): known[content(t)] for t in played if content(t) in known}
+    valued = read_values(values) if values is not None else {}
+    return {id(t): valued[identity(t)] for t in played if identity(t) in valued}
 
 
 def ranked_right(scorer: Scorer, pairs: Sequence[Pair]) -> Rate | None:
@@ -108,14 +191,6 @@ def turn_error(scorer: Scorer, labelled: Sequence[Labelled]) -> dict[str, float]
         "squared_error": fmean((guess - label) ** 2 for guess, label in known),
         "of_their_mean": pvariance([label for _, label in known]),
     }
-
-
-def _labelled(trajectories: Sequence[Trajectory], values: Path | None) -> list[Labelled]:
-    """Those whose turns have values; without `values`, all of them with the outcome on their last turn."""
-    if values is None:
-        return [(t, {len(t.turns) - 1: float(t.success)}) for t in trajectories]
-    known = read_values(values)
-    return [(t, known[identity(t)]) for t in trajectories if identity(t) in known]
 
 
 def _file(name: str) -> Path:

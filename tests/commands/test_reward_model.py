@@ -3,8 +3,10 @@ import json
 import pytest
 
 from agenttrain import store
+from agenttrain.commands.label import questions
 from agenttrain.commands.reward_model import ranked_right, reward_model
 from agenttrain.errors import UserError
+from agenttrain.labels import Labels
 from agenttrain.model.scorer import read
 from agenttrain.model.tiny import Tiny
 from agenttrain.preferences import Pair
@@ -72,6 +74,76 @@ def test_an_adapter_is_refused(stored, tmp_path):
 
     with pytest.raises(UserError, match=r"model\.lora\.r=0"):
         reward_model(Tiny(layers=1, lora=Lora(r=2)), RewardModel(), [str(stored)], tmp_path / "out")
+
+
+def answered(stored, ask, answer):
+    """A person who is asked everything."""
+    labels = Labels(stored / "labels.jsonl")
+    for question in questions(list(store.read(stored / "trajectories.jsonl")), ask, 9, False, 0):
+        labels.write(question, answer(question))
+    return labels.path
+
+
+def test_it_learns_what_people_prefer_though_every_outcome_is_the_same(tmp_path):
+    for task in range(8):
+        for attempt in range(4):
+            some = episode(task, attempt)
+            some.turns[-1].observation.feedback = {"success": False}
+            store.append(tmp_path / "trajectories.jsonl", some)
+    with pytest.raises(UserError, match="No task has a success and a failure"):
+        reward_model(SMALL, RewardModel(**ALGO), str(tmp_path), tmp_path / "out")
+
+    def politer(question):
+        first, second = (t.turns[-1].action.message["content"] == "yes" for t in question.shown)
+        return "equal" if first == second else "first" if first else "second"
+
+    labels = answered(tmp_path, "pairs", politer)
+    reward_model(SMALL, RewardModel(**ALGO), str(tmp_path), tmp_path / "out", labels=labels, heldout=0.25)
+    good, bad = read(str(tmp_path / "out" / "model")).score([episode(99, 0), episode(99, 1)])
+    assert good[-1] > bad[-1]
+    assert json.loads((tmp_path / "out/figures.json").read_text())["held_out_pairs"]["value"] == 1.0
+
+
+def test_marks_of_turns_train_a_process_reward_model(stored, tmp_path):
+    def mark(question):
+        return "good" if question.shown[0].turns[-1].action.message["content"] == "yes" else "bad"
+
+    labels = answered(stored, "turns", mark)
+    algo = RewardModel(objective="turns", **ALGO)
+    reward_model(SMALL, algo, str(stored), tmp_path / "out", labels=labels, heldout=0.25)
+    turns = json.loads((tmp_path / "out/figures.json").read_text())["held_out_turns"]
+    assert turns["turns"] == 2 * 4 * 2
+    assert turns["squared_error"] < turns["of_their_mean"]
+    with pytest.raises(UserError, match=r"No task has a preference in labels="):
+        reward_model(SMALL, RewardModel(**ALGO), str(stored), tmp_path / "pairs", labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("objective", "given", "message"),
+    [
+        ("outcomes", {"labels": "l"}, "learns from outcomes alone"),
+        ("turns", {"labels": "l", "values": "v"}, "give one of them"),
+        ("turns", {}, "set both"),
+        ("pairs", {"values": "v"}, "set both"),
+        ("pairs", {"labels": "nothing.jsonl"}, "holds no answer"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(stored, tmp_path, objective, given, message):
+    paths = {name: tmp_path / value for name, value in given.items()}
+    with pytest.raises(UserError, match=message):
+        reward_model(SMALL, RewardModel(objective=objective), str(stored), tmp_path / "out", **paths)
+
+
+def test_held_out_episodes_beyond_the_context_are_counted_and_not_measured(stored, tmp_path):
+    for task in range(8):
+        long = episode(task, 1)
+        long.turns[0].action.message = {"role": "assistant", "content": "well " * 9000}
+        store.append(stored / "trajectories.jsonl", long)
+    out = tmp_path / "out"
+    reward_model(SMALL, RewardModel(objective="outcomes", **ALGO), str(stored), out, heldout=0.25)
+    report = (out / "report.md").read_text()
+    assert "| beyond the model's context, measured nowhere | 8 episodes |" in report
+    assert json.loads((out / "figures.json").read_text())["held_out_pairs"]["value"] == 1.0
 
 
 class Constant:
