@@ -1,0 +1,140 @@
+"""FireAct (arXiv 2310.05915) at tiny scale: does a student of several methods search less, and bear noise better?
+
+    python scripts/recipes/fireact.py --out runs/fireact-show
+
+For each seed a world is invented. A base of random weights first learns its facts by heart, one question a fact; then
+it imitates as many solved episodes of a scripted teacher by ReAct alone, and by all three methods. The base and both
+students answer questions about names that the teacher's episodes never ask about. `table.md` in `--out` has the
+figures; a seed that is there already is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from statistics import fmean, stdev
+
+from agenttrain import store
+from agenttrain.types import Trajectory
+
+ALONE = ["policy.cot=0", "policy.reflexion=0"]
+BY_HEART = ["policy.react=0", "policy.cot=1", "policy.reflexion=0", "task.split=all", "task.one_hop=1", "task.n=null"]
+TEACHERS = {"ReAct alone": ALONE, "all methods": []}
+NOISE = {"clean": 0.0, "half noisy": 0.5}
+BASE = "untrained"
+Figures = dict[str, float]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of world, methods and weights")
+    parser.add_argument("--out", type=Path, default=Path("runs/fireact-show"))
+    parser.add_argument("--size", type=int, default=30, help="people in the world, 3.5 passages for each")
+    parser.add_argument("--n", type=int, default=300, help="questions put to each teacher")
+    parser.add_argument("--set", nargs="*", default=[], help="settings of both sft, such as algo.max_steps=2")
+    chosen = parser.parse_args()
+    found = [one_seed(seed, chosen) for seed in chosen.seeds]
+    minutes = sum(one["minutes"] for one in found)
+    told = "\n".join([*table([one["figures"] for one in found]), "", f"{len(found)} seeds, {minutes:.1f} CPU minutes."])
+    (chosen.out / "table.md").write_text(told + "\n")
+    print(told)
+    return 0
+
+
+def one_seed(seed: int, chosen: argparse.Namespace) -> dict:
+    """`figures` (student and condition -> figures) and CPU `minutes`; of an earlier run if there are any."""
+    out, began = chosen.out / f"seed-{seed}", time.process_time()
+    done = out / "figures.json"
+    if done.is_file():
+        return json.loads(done.read_text())
+    world = [f"task.world={seed}", f"task.size={chosen.size}", "task.yes_no=0", f"seed={seed}"]
+    knows = [f"policy.base.world={seed}", f"policy.base.size={chosen.size}"]
+    agenttrain("generate-trajectories", out / "facts", *world, *knows, *BY_HEART)
+    train(out / "base", out / "facts", seed, chosen.set, "model=tiny_0_2m", f"model.seed={seed}", "algo.epochs=60")
+    models = {BASE: out / "base"}
+    for number, (name, shares) in enumerate(TEACHERS.items()):
+        taught, words = out / f"teacher-{number}", [f"task.n={chosen.n}", "task.one_hop=0.4"]
+        agenttrain("generate-trajectories", taught, *world, *knows, *words, *shares)
+        models[name] = out / f"sft-{number}"
+    records = same_number([out / f"teacher-{number}" for number in range(len(TEACHERS))])
+    for model, source in zip(list(models.values())[1:], records, strict=True):
+        words = ["model=pretrained", f"model.path={out}/base/model", "algo.epochs=20"]
+        train(model, source, seed, chosen.set, *words)
+    figures = {}
+    for number, (name, model) in enumerate(models.items()):
+        for condition, noise in NOISE.items():
+            folder = out / f"eval-{number}-{noise}"
+            asked = [*world, "task.n=null", "task.one_hop=0.4", f"env.noise={noise}", "policy.temperature=1"]
+            agenttrain("eval", folder, f"model.path={model}/model", *asked, "attempts=4")
+            figures[f"{name} | {condition}"] = read(episodes(folder))
+    found = {"figures": figures, "minutes": (time.process_time() - began) / 60}
+    done.write_text(json.dumps(found))
+    return found
+
+
+def same_number(teachers: list[Path]) -> list[Path]:
+    """A folder in each teacher's with as many of its solved episodes as the teacher with the fewest has."""
+    solved = [[one for one in episodes(folder) if one.success] for folder in teachers]
+    least, chosen = min(map(len, solved)), [folder / "solved" for folder in teachers]
+    for folder, played in zip(chosen, solved, strict=True):
+        with store.Writer(folder / "trajectories.jsonl") as writer:
+            for one in played[:least]:
+                writer.write(one)
+    return chosen
+
+
+def train(out: Path, source: Path, seed: int, settings: list[str], *words: str) -> None:
+    shape = ["algo.learning_rate=1.0e-2", "algo.batch_size=16", "algo.heldout=0.02"]
+    agenttrain("sft", out, f"data.path={source}/trajectories.jsonl", f"seed={seed}", *shape, *words, *settings)
+
+
+def agenttrain(command: str, out: Path, *words: str) -> None:
+    """A command as a user would type it, in this process: starting one costs more than most of these steps."""
+    from agenttrain import cli
+
+    line = ["conf=fireact_tiny", *words, f"out={out}"]
+    print(f"\n$ agenttrain {command} {' '.join(line)}", flush=True)
+    cli.run(command, line, None, None, False)
+
+
+def episodes(folder: Path) -> list[Trajectory]:
+    return list(store.read(folder / "trajectories.jsonl"))
+
+
+def read(played: list[Trajectory]) -> Figures:
+    """For one look-up and for two: success in percent, and turns per episode."""
+    figures = {}
+    for hops, words in ((1, "one look-up"), (2, "two look-ups")):
+        ours = [one for one in played if one.task.data["hops"] == hops]
+        figures[f"{words}: success, %"] = 100 * fmean(bool(one.success) for one in ours)
+        figures[f"{words}: turns"] = fmean(len(one.turns) for one in ours)
+    return figures
+
+
+def table(found: list[dict[str, Figures]]) -> list[str]:
+    """One row for each student and condition: the mean of each figure over the seeds, with its 95 % interval."""
+    rows = list(next(iter(found[0].values())))
+    lines = ["| student | searches | " + " | ".join(rows) + " |", "|---|---|" + "---|" * len(rows)]
+    for name in found[0]:
+        cells = [interval([one[name][row] for one in found]) for row in rows]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def interval(values: list[float]) -> str:
+    """`7.1 (6.9 to 7.3)`, by Student's t, kept within 0 and 100."""
+    from scipy.special import stdtrit
+
+    mean, n = fmean(values), len(values)
+    if n < 2:
+        return f"{mean:.1f}"
+    half = float(stdtrit(n - 1, 0.975)) * stdev(values) / math.sqrt(n)
+    return f"{mean:.1f} ({max(0.0, mean - half):.1f} to {min(100.0, mean + half):.1f})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
