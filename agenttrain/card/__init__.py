@@ -3,4 +3,5 @@
 source      text -> what is wrong with it, by its syntax tree
 function    text, trajectory -> one score per turn, in the sandbox
 preference  scores of successes and of failures -> share that is judged right
+judge       sources, stored trajectories -> a verdict on each
 """

@@ -10,7 +10,7 @@ from agenttrain.card.source import NAME
 from agenttrain.sandbox import wire
 from agenttrain.sandbox.process import Ended, Process
 from agenttrain.sandbox.sandbox import Sandbox
-from agenttrain.types import Trajectory
+from agenttrain.types import InfraError, Trajectory
 
 
 def plain(trajectory: Trajectory) -> dict[str, Any]:
@@ -36,6 +36,19 @@ def plain(trajectory: Trajectory) -> dict[str, Any]:
     }
 
 
+def fits(trajectory: Trajectory) -> bool:
+    """Whether it is small enough for the sandbox to be handed it; of one that is not, no function can be blamed."""
+    try:
+        wire.pack(_question(trajectory))
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _question(trajectory: Trajectory) -> dict[str, Any]:
+    return {"call": NAME, "arguments": [wire.encode(plain(trajectory))]}
+
+
 @dataclass
 class RewardFunction:
     """A source's `reward`, called in a fresh process for each trajectory: no call can remember another.
@@ -52,13 +65,15 @@ class RewardFunction:
         """
         Raises:
             ValueError: it raised, took too long, or gave something else than one finite number per turn.
-            InfraError: the sandbox has failed, which says nothing about the function.
+            InfraError: the sandbox has failed, or the trajectory is too large for it; the function is not to blame.
             UserError: nothing on this machine can hold it.
         """
+        if not fits(trajectory):
+            raise InfraError(f"the trajectory has more than the {wire.LARGEST >> 20} MB that the sandbox takes")
         process = Process(self.sandbox, kept=0)
         try:
             self._ask(process, {"define": self.source})
-            answer = self._ask(process, {"call": NAME, "arguments": [wire.encode(plain(trajectory))]})
+            answer = self._ask(process, _question(trajectory))
         finally:
             process.end()
         try:

@@ -6,7 +6,10 @@ the default here, because it is what training maximises.
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Literal
 
 Statistic = Literal["return", "mean_step"]
@@ -25,3 +28,33 @@ def share_right(successes: Sequence[float], failures: Sequence[float], rule: Rul
         return None
     below = failures if rule == "pair_accuracy" else [max(failures)]
     return sum(good > bad for good in successes for bad in below) / (len(successes) * len(below))
+
+
+def told_apart(failures: Sequence[float]) -> float:
+    """Share of the pairs of failures that are valued differently, beyond rounding; 0 where there is no pair."""
+    pairs = list(combinations(failures, 2))
+    return sum(not math.isclose(one, other) for one, other in pairs) / len(pairs) if pairs else 0.0
+
+
+def pattern(values: Sequence[float], turns: Sequence[int], won: Sequence[bool]) -> str:
+    """What the values of trajectories go by, in words for whoever wrote the function; both outcomes occur in `won`.
+
+    The chance that a success is above a failure counts a tie as a half. It is called no better than chance within 1.96
+    standard errors of 0.5 (Mann and Whitney's, without ties).
+    """
+    if min(values) == max(values):
+        return f"every trajectory gets the same, {values[0]:g}"
+    good = [value for value, success in zip(values, won, strict=True) if success]
+    bad = [value for value, success in zip(values, won, strict=True) if not success]
+    pairs = len(good) * len(bad)
+    chance = sum((a > b) + 0.5 * (a == b) for a in good for b in bad) / pairs
+    error = ((len(values) + 1) / (12 * pairs)) ** 0.5
+    told = f"a success is above a failure with probability {chance:.2f}"
+    if chance < 0.5 - 1.96 * error:
+        told += ", so successes stand below failures"
+    elif chance <= 0.5 + 1.96 * error:
+        told += ", no better than chance"
+    alike = statistics.correlation(values, turns) if min(turns) < max(turns) else 0.0
+    if abs(alike) > 0.99:
+        told += f"; the value goes by the number of turns (correlation {alike:.2f})"
+    return told

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from agenttrain.card.function import RewardFunction, plain
+from agenttrain.card.function import RewardFunction, fits, plain
 from agenttrain.errors import UserError
 from agenttrain.sandbox.sandbox import Sandbox
-from agenttrain.types import Action, Observation, Task, Trajectory, Turn
+from agenttrain.types import Action, InfraError, Observation, Task, Trajectory, Turn
 
 FACTS = {"success": True, "f1": 0.91, "invalid_call": "no such tool"}
 EPISODE = Trajectory(
@@ -65,3 +65,11 @@ def test_all_but_a_finite_number_per_turn_is_refused(sandbox, body, reason):
 def test_one_that_does_not_end_is_ended(sandbox):
     with pytest.raises(ValueError, match=r"longer than 0\.2 s"):
         RewardFunction("def reward(t):\n    while True: pass", sandbox, 0.2)(EPISODE)
+
+
+def test_a_trajectory_that_is_too_large_is_not_the_functions_fault(sandbox):
+    vast = Trajectory(EPISODE.task, EPISODE.turns, "done", [{"role": "user", "content": "x" * (5 << 20)}])
+    assert fits(EPISODE)
+    assert not fits(vast)
+    with pytest.raises(InfraError, match="more than the 4 MB"):
+        RewardFunction("def reward(t):\n    return [0, 0]", sandbox, 20.0)(vast)

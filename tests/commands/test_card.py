@@ -17,9 +17,9 @@ GOOD = {
     "asked": '    said = turns[-1]["action"]["content"]\n    return [0.0] * (len(turns) - 1) + [float("key" in said)]',
 }
 BAD = {
-    "long": ("    return [1.0] * len(turns)", "0.0% of successes stand above every failure"),
-    "constant": ("    return [0.0] * (len(turns) - 1) + [1.0]", "0.0% of successes stand above every failure"),
-    "inverted": ('    return [1.0 if turn["tool_error"] else 0.0 for turn in turns]', "0.0% of successes"),
+    "long": ("    return [1.0] * len(turns)", "goes by the number of turns (correlation 1.00)"),
+    "constant": ("    return [0.0] * (len(turns) - 1) + [1.0]", "every trajectory gets the same, 1"),
+    "inverted": ('    return [1.0 if turn["tool_error"] else 0.0 for turn in turns]', "probability 0.00"),
     "nan": ('    return [float("nan")] * len(turns)', "not finite"),
     "files": ('    return [float(len(open("answers").read()))] * len(turns)', "uses open, line 3"),
 }
@@ -70,7 +70,7 @@ def test_of_nine_the_five_bad_ones_are_rejected_each_for_its_reason(tmp_path):
     assert {name for name, row in rows.items() if not row["sound"]} == {"nan", "files"}
     assert (figures["successes"], figures["failures"], figures["chosen"]) == (2, 2, "asked.py")
     assert (tmp_path / "out/reward.py").read_bytes() == (candidates / "asked.py").read_bytes()
-    assert "| long.py | passed | 0.0% | rejected |" in (tmp_path / "out/report.md").read_text()
+    assert "| long.py | passed | 0.0% | 100.0% | rejected |" in (tmp_path / "out/report.md").read_text()
 
 
 def test_none_that_passes_is_status_1_and_no_reward(tmp_path):
@@ -103,3 +103,25 @@ def test_the_statistic_and_the_rule_are_options(tmp_path):
 def test_an_empty_folder_is_the_users_fault(tmp_path):
     with pytest.raises(UserError, match=r"has no \*\.py"):
         card(stored(tmp_path), tmp_path, tmp_path / "out")
+
+
+def test_of_equals_it_is_the_one_that_tells_failures_apart(tmp_path):
+    sparse = "    return [0.0] * (len(turns) - 1) + [1.0 - bool(turns[-1]['tool_error'])]"
+    bodies = {"a_flat": sparse, "b_dense": sparse.replace("[0.0] *", "[-0.1] *")}
+    card(stored(tmp_path, (True, False, True, False, False)), written(tmp_path, bodies), tmp_path / "out", seconds=20.0)
+    figures = json.loads((tmp_path / "out/figures.json").read_text())
+    assert [(row["share"], row["apart"]) for row in figures["candidates"]] == [(1.0, 0.0), (1.0, 1.0)]
+    assert figures["chosen"] == "b_dense.py"
+
+
+def test_a_part_is_drawn_and_told_and_what_is_too_large_is_no_candidates_fault(tmp_path):
+    run = stored(tmp_path, (True, False, False, False, False))
+    vast = episode(9, False)
+    vast.messages = [{"role": "user", "content": "x" * (5 << 20)}]
+    store.append(run / "trajectories.jsonl", vast)
+    candidates = written(tmp_path, {"opened": GOOD["opened"]})
+    card(run, candidates, tmp_path / "out", seconds=20.0, trajectories=3)
+    report = (tmp_path / "out/report.md").read_text()
+    assert "1 successes and 2 failures of the 6 trajectories" in report
+    assert "drawn by seed=0. 1 are too large for the sandbox, and left out." in report
+    assert (tmp_path / "out/reward.py").exists()
