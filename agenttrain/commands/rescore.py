@@ -15,8 +15,9 @@ from agenttrain.combine import VETO, Terms
 from agenttrain.errors import UserError
 from agenttrain.eval.report import print_table, rate_text
 from agenttrain.eval.statistics import best_at, pass_at
+from agenttrain.overlap import overlapped
 from agenttrain.ranges import Positive
-from agenttrain.reward.score import score
+from agenttrain.reward.score import at_once, score
 from agenttrain.types import FAILED_BY_US, Reward, Trajectory
 from agenttrain.watch import progress
 
@@ -48,17 +49,24 @@ def rescore(
     if source.resolve() == target.resolve():
         raise UserError(f"out={out} is where the trajectories are: choose another folder with out=...")
     done = list(map(identity, _resumed(target, list(reward)))) if resume and target.exists() else []
+    stored = store.read(source)
     with store.Writer(target) as writer, progress("Scoring", _lines(source)) as bar:
-        for number, trajectory in enumerate(store.read(source)):
-            if number >= len(done):
-                trajectory.meta[STORED] = {"scores": trajectory.scores, "weights": trajectory.weights}
-                writer.write(combine.weigh(score(trajectory, reward, timeout)))
-            elif done[number] != identity(trajectory):
-                raise UserError(f"cannot resume: line {number + 1} of {target} is another episode than in {source}.")
+        for number, (known, trajectory) in enumerate(zip(done, stored, strict=False), start=1):
+            if known != identity(trajectory):
+                raise UserError(f"cannot resume: line {number} of {target} is another episode than in {source}.")
+            bar.advance(1)
+        for trajectory in overlapped(lambda one: score(_marked(one), reward, timeout), stored, at_once(reward)):
+            writer.write(combine.weigh(trajectory))
             bar.advance(1)
     if not target.exists():
         raise UserError(f"{source} holds no trajectory.")
     _tell(_figures(store.read(target)), source, out)
+
+
+def _marked(trajectory: Trajectory) -> Trajectory:
+    """With the scores that it had."""
+    trajectory.meta[STORED] = {"scores": trajectory.scores, "weights": trajectory.weights}
+    return trajectory
 
 
 def _figures(rescored: Iterable[Trajectory]) -> dict[str, Any]:

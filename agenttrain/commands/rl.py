@@ -20,7 +20,7 @@ from agenttrain.model.loaded import Model
 from agenttrain.model.threads import settle_threads
 from agenttrain.ranges import Count, Whole
 from agenttrain.reward.prm import Prm
-from agenttrain.reward.score import score
+from agenttrain.reward.score import at_once, score
 from agenttrain.rollout import Limits
 from agenttrain.trainer.grpo import Curves, Grpo
 from agenttrain.trainer.measuring import HeldOut
@@ -90,7 +90,21 @@ def rl(
     ):
         measured = replace(measured, keep=keep_heldout) if measured else None
         curves = algo.train(
-            loaded, tasks, env, judge, credit, policy, rollout, out, seed, resume, loggers, keep, combine, measured
+            loaded,
+            tasks,
+            env,
+            judge,
+            credit,
+            policy,
+            rollout,
+            out,
+            seed,
+            resume,
+            loggers,
+            keep,
+            combine,
+            measured,
+            at_once(reward),
         )
     if os.environ.get("RANK", "0") == "0":
         seen.write(out / "model", loaded.name, (seen.of_task(tasks[number]) for number in curves.played))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from agenttrain.ranges import Count, NonNegative, Whole
 from agenttrain.reward.verdicts import Verdicts
@@ -36,6 +36,7 @@ class Principles:
     calls: Count | None = None
     ask_again: Whole = 2
     max_chars: Count = 20000
+    waits: ClassVar = True
     _verdicts: Verdicts = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

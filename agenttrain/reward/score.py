@@ -11,6 +11,14 @@ from typing import Any
 from agenttrain.errors import UserError
 from agenttrain.types import FAILED_BY_US, InfraError, Reward, Trajectory
 
+AT_ONCE = 16
+"""Episodes that are scored at once where a reward waits for others."""
+
+
+def at_once(rewards: Mapping[str, Reward]) -> int:
+    """How many episodes may be scored at once: one says with `waits` that it mostly waits for somebody else."""
+    return AT_ONCE if any(getattr(reward, "waits", False) for reward in rewards.values()) else 1
+
 
 class _Fault(Exception):
     """What is wrong with a reward, in words that follow its name."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from agenttrain.combine import Terms
 from agenttrain.errors import UserError
+from agenttrain.overlap import overlapped
 from agenttrain.rollout import Attempt, Limits, rollout, stable_seed
 from agenttrain.trainer.diversity import action_key, diversity
 from agenttrain.trainer.tokens import numbers
@@ -53,6 +54,8 @@ class Flow:
     seed: int = 0
     combine: Terms = field(default_factory=Terms)
     """Gives each term of a scored trajectory its weight."""
+    at_once: int = 1
+    """Episodes that are scored at once, while others are played."""
 
     def owed(self, task: int, attempt: int, step: int) -> Attempt:
         """A group starts from one state: its seed depends on the run's seed, the task and the step, not the attempt."""
@@ -61,8 +64,9 @@ class Flow:
 
     def play(self, owed: Sequence[Attempt]) -> Iterator[Trajectory]:
         """Each episode with its scores, as it ends."""
-        for trajectory in rollout(owed, self.env, self.policy, self.limits):
-            yield self.combine.weigh(self.score(trajectory))
+        ended = rollout(owed, self.env, self.policy, self.limits)
+        for trajectory in overlapped(self.score, ended, self.at_once):
+            yield self.combine.weigh(trajectory)
 
 
 def schedule(count: int, per_step: int, steps: int, seed: int) -> list[list[int]]:

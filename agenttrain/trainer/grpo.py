@@ -109,11 +109,12 @@ class Grpo:
         keep: Callable[[Trajectory], None] | None = None,
         combine: Terms | None = None,
         heldout: HeldOut | None = None,
+        at_once: int = 1,
     ) -> Curves:
         """Train `loaded.model` in place and write it to `<out>/model`.
 
         `score` fills a trajectory's scores, `combine` weighs them; `keep` receives every episode, scored and with its
-        advantages in `meta`; `heldout` says what is measured between the steps.
+        advantages in `meta`; `heldout` says what is measured between the steps. `at_once` episodes are scored at once.
 
         The same arguments give the same episodes and weights, on one machine. With `resume`, goes on from the newest
         complete checkpoint in `<out>/checkpoints` to the very weights an uninterrupted run would have reached.
@@ -134,7 +135,7 @@ class Grpo:
             )
         plan = schedule(len(tasks), self.tasks_per_step, self.steps, seed)
         arguments = self.arguments(out, seed, report_to, temperature=getattr(policy, "temperature", 1.0))
-        flow = Flow(tasks, env, policy, limits, score, credit, seed, combine or Terms())
+        flow = Flow(tasks, env, policy, limits, score, credit, seed, combine or Terms(), at_once)
         checkpoint, notes = None, []
         if resume:
             checkpoint, notes = checkpoints.newest_complete(out / "checkpoints")

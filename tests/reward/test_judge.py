@@ -10,7 +10,8 @@ from agenttrain.policy.endpoint import Endpoint
 from agenttrain.policy.local import Local
 from agenttrain.policy.scripted import Scripted
 from agenttrain.reward.judge import Judge
-from agenttrain.reward.score import score
+from agenttrain.reward.rlvf import Rlvf
+from agenttrain.reward.score import at_once, score
 from agenttrain.types import Action, InfraError, Observation, Task, Trajectory, Turn
 
 
@@ -136,6 +137,11 @@ def test_a_failing_server_masks_the_episode():
 def test_a_model_of_ours_cannot_judge():
     with pytest.raises(UserError, match="by=endpoint, not Local"):
         judge(Local())
+
+
+def test_episodes_are_judged_several_at_once():
+    assert at_once({"judge": Judge(Model(""), "x")}) > 1
+    assert at_once({"rlvf": Rlvf()}) == 1
 
 
 class Together(Model):
