@@ -39,7 +39,8 @@ def main() -> int:
     chosen = parser.parse_args()
     found = [one_seed(seed, chosen) for seed in chosen.seeds]
     minutes = sum(one["minutes"] for one in found)
-    told = "\n".join([*table([one["figures"] for one in found]), "", f"{len(found)} seeds, {minutes:.1f} CPU minutes."])
+    figures = [one["figures"] for one in found]
+    told = "\n".join([*table(figures), "", *claims(figures), "", f"{len(found)} seeds, {minutes:.1f} CPU minutes."])
     (chosen.out / "table.md").write_text(told + "\n")
     print(told)
     return 0
@@ -125,15 +126,36 @@ def table(found: list[dict[str, Figures]]) -> list[str]:
     return lines
 
 
-def interval(values: list[float]) -> str:
-    """`7.1 (6.9 to 7.3)`, by Student's t, kept within 0 and 100."""
+def claims(found: list[dict[str, Figures]]) -> list[str]:
+    """What the paper's claims come to within a seed: the mean of each difference, with its 95 % interval."""
+    success, turns = "two look-ups: success, %", "one look-up: turns"
+    alone, mixed = TEACHERS
+
+    def difference(row: str, one: str, other: str) -> list[float]:
+        return [figures[one][row] - figures[other][row] for figures in found]
+
+    lost = {name: difference(success, f"{name} | clean", f"{name} | half noisy") for name in TEACHERS}
+    rows = {
+        f"success after two look-ups, points: {alone} - {BASE}": (success, f"{alone} | clean", f"{BASE} | clean"),
+        f"the same: {mixed} - {BASE}": (success, f"{mixed} | clean", f"{BASE} | clean"),
+        f"turns where one look-up is enough: {mixed} - {alone}": (turns, f"{mixed} | clean", f"{alone} | clean"),
+    }
+    measured = {what: difference(*of) for what, of in rows.items()}
+    measured |= {f"points lost to noise after two look-ups: {name}": values for name, values in lost.items()}
+    measured[f"the same: {mixed} - {alone}"] = [a - b for a, b in zip(lost[mixed], lost[alone], strict=True)]
+    lines = [f"| {what} | {interval(values, least=-100.0)} |" for what, values in measured.items()]
+    return ["| difference | mean |", "|---|---|", *lines]
+
+
+def interval(values: list[float], least: float = 0.0) -> str:
+    """`7.1 (6.9 to 7.3)`, by Student's t, kept within `least` and 100."""
     from scipy.special import stdtrit
 
     mean, n = fmean(values), len(values)
     if n < 2:
         return f"{mean:.1f}"
     half = float(stdtrit(n - 1, 0.975)) * stdev(values) / math.sqrt(n)
-    return f"{mean:.1f} ({max(0.0, mean - half):.1f} to {min(100.0, mean + half):.1f})"
+    return f"{mean:.1f} ({max(least, mean - half):.1f} to {min(100.0, mean + half):.1f})"
 
 
 if __name__ == "__main__":

@@ -56,9 +56,28 @@ def test_the_table_has_a_row_for_each_student_and_condition_and_students_interva
     ]
 
 
+def test_the_claims_are_differences_within_a_seed():
+    def seed(untrained, alone, noisy_alone, mixed, noisy_mixed, turns):
+        told = {
+            "untrained | clean": (untrained, 1.0),
+            "ReAct alone | clean": (alone, 2.0),
+            "ReAct alone | half noisy": (noisy_alone, 2.0),
+            "all methods | clean": (mixed, turns),
+            "all methods | half noisy": (noisy_mixed, turns),
+        }
+        return {
+            name: {"two look-ups: success, %": right, "one look-up: turns": taken}
+            for name, (right, taken) in told.items()
+        }
+
+    lines = SCRIPT.claims([seed(0, 50, 30, 40, 35, 1.5), seed(10, 70, 40, 50, 50, 1.7)])
+    means = [line.split(" | ")[1].split(" ")[0] for line in lines[2:]]
+    assert means == ["55.0", "40.0", "-0.4", "25.0", "2.5", "-22.5"]
+
+
 @pytest.mark.slow
 def test_its_steps_fit_together(tmp_path, monkeypatch):
     words = ["--seeds", "0", "--size", "20", "--n", "40", "--out", str(tmp_path), "--set", "algo.max_steps=2"]
     monkeypatch.setattr("sys.argv", ["fireact.py", *words])
     assert SCRIPT.main() == 0
-    assert len((tmp_path / "table.md").read_text().splitlines()) == 2 + 6 + 2
+    assert len((tmp_path / "table.md").read_text().splitlines()) == 2 + 6 + 1 + 2 + 6 + 2
