@@ -124,8 +124,13 @@ class Terminal:
         from rich.table import Table
         from rich.text import Text
 
-        parts = [Text("\n".join(_lines(trajectory, question.turn))) for trajectory in question.shown]
         self.console.rule(Text(title))
+        openings = ["\n".join(_opening(trajectory)) for trajectory in question.shown]
+        if len({*openings}) == 1:  # what both began with is read once
+            self.console.print(Text(openings[0]))
+            openings = [""] * len(openings)
+        told = ["\n".join(_turns(trajectory, question.turn)) for trajectory in question.shown]
+        parts = [Text("\n".join(filter(None, both))) for both in zip(openings, told, strict=True)]
         if len(parts) == 2 and self.console.width >= NARROW:
             table = Table("1", "2", expand=True, show_lines=True)
             table.add_row(*parts)
@@ -151,10 +156,13 @@ class Terminal:
             self.console.print(f"{visible(word)!r} is no answer.")
 
 
-def _lines(trajectory: Trajectory, last: int | None) -> Iterator[str]:
-    """All of an episode, or as far as turn `last` and what answered it."""
+def _opening(trajectory: Trajectory) -> Iterator[str]:
     for message in trajectory.messages:
         yield from _message(message)
+
+
+def _turns(trajectory: Trajectory, last: int | None) -> Iterator[str]:
+    """All of an episode's, or as far as turn `last` and what answered it."""
     for number, turn in enumerate(trajectory.turns if last is None else trajectory.turns[: last + 1]):
         yield f"{'>> ' if number == last else ''}Turn {number + 1}"
         yield from _turn(turn)

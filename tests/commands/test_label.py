@@ -57,6 +57,17 @@ def test_it_asks_takes_answers_and_goes_on_where_it_was(stored):
     assert "which is better" not in label(stored, "", "--most", "2"), "nothing is asked twice"
 
 
+def test_what_two_began_with_is_shown_once(stored):
+    assert label(stored, "q\n").count("user: go") == 1
+    other = episode(0, 5)
+    other.messages = [{"role": "user", "content": "go, please"}]
+    store.append(stored / "two" / "trajectories.jsonl", episode(0, 0))
+    store.append(stored / "two" / "trajectories.jsonl", other)
+    shown = label(stored / "two", "q\n")
+    assert shown.count("user: go") == 2
+    assert "user: go, please" in shown
+
+
 def test_back_changes_the_answer_before(stored):
     label(stored, "1\n2\nb\nb\n2\n1\nq\n")
     known = [record["answer"] for record in Labels(stored / "labels.jsonl").answers.values()]
