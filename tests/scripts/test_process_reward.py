@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,13 @@ def test_every_command_composes_and_reads_what_another_left(script, tmp_path, mo
         made.append(out)
 
     monkeypatch.setattr(script, "command", command)
-    monkeypatch.setattr(script, "clone", lambda out, *_: made.append(out / "clone-3/sft"))
+    fits = signature(script.clone).bind
+
+    def clone(*args):
+        given = fits(*args).arguments
+        made.append(given["out"] / f"{given['name']}-{given['seed']}" / "sft")
+
+    monkeypatch.setattr(script, "clone", clone)
     script.one_seed(tmp_path, 3, 7)
     base = settings["rl-turn"]
     for name in script.LABELS:
