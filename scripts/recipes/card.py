@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from credit_curves import clone, command
 
 CANDIDATES = Path(__file__).parent / "card_candidates"
-BED = ["conf=corridor", "env.kind=loops", "env.slack=2.5"]
+BED = ["env.kind=loops", "env.slack=2.5"]
 EPISODES = 32
 """Of a step of training."""
 WINDOW = 5
@@ -64,10 +64,11 @@ def one_seed(out: Path, steps: int, seed: int) -> Found:
     """All steps, each seed with corridors, weights and sampling of its own."""
     clone(out, "clone", [], seed)
     model, folder = f"model.path={out}/clone-{seed}/sft/model", out / str(seed)
-    played = [*BED, model, "policy=local", "rollout.max_tokens=8", f"task.seed={seed}", "attempts=100"]
-    command(folder / "own", "generate-trajectories", *played, f"seed={1000 + seed}")
+    play = ["env=corridor", *BED, "task.n=2", f"task.seed={seed}", "policy=local", model, "rollout.max_tokens=8"]
+    command(folder / "own", "generate-trajectories", *play, "attempts=100", f"seed={1000 + seed}")
     command(folder / "card", "card", f"path={folder}/own", f"candidates={CANDIDATES}", f"seed={seed}")
-    same = [*BED, model, f"task.seed={seed}", f"seed={seed}", f"algo.steps={steps}", "save_trajectories=false"]
+    same = ["conf=corridor", *BED, model, f"task.seed={seed}", f"seed={seed}"]
+    same += [f"algo.steps={steps}", "save_trajectories=false"]
     command(folder / "rlvf", "rl", *same)
     command(folder / "dense", "rl", *same, "reward=[card]", f"reward.card.path={folder}/card/reward.py")
     figures = json.loads((folder / "card" / "figures.json").read_text())

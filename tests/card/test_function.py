@@ -55,6 +55,8 @@ def test_no_call_remembers_another(sandbox):
         ("return [10 ** 400, 0]", "not finite"),
         ("return [t['success'], 0]", "raised KeyError"),
         ("import os; os._exit(0)", "ended its process"),
+        ("class L(list):\n        def __len__(self): return 2\n    return L()", "gave 0 scores for 2 turns"),
+        ("class F(float):\n        def __float__(self): return 0.0\n    return [F('inf'), 0]", "not finite"),
     ],
 )
 def test_all_but_a_finite_number_per_turn_is_refused(sandbox, body, reason):
