@@ -65,7 +65,7 @@ TESTBEDS = {
         ["env.kind=loops", LONG_SLACK, LONG],
         ["grpo", "turn", "shuffled", "gigpo", "graphgpo"],
         [("gigpo", "turn"), ("gigpo", "shuffled")],
-        clone=[LONG_SLACK, LONG, "policy.knows=0.7"],
+        clone=[LONG_SLACK, LONG, "policy.knows=0.85"],
     ),
     "fog": Testbed(
         "confusing states can be avoided",
