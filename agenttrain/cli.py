@@ -226,12 +226,13 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="The file; episodes.eval beside the trajectories if not given.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write a run's episodes as a log of Inspect, for `inspect view`; needs pip install 'agenttrain[inspect]'."""
     with plain_faults():
         from agenttrain.commands.export import export
 
-        export(run, out)
+        export(run, out, as_json)
 
 
 @app.command(short_help="Say what is wrong with this machine, or with a run.")

@@ -1,5 +1,6 @@
 """Episodes as a log of Inspect, read back by Inspect itself."""
 
+import json
 import random
 
 import pytest
@@ -58,6 +59,12 @@ def test_attempts_are_epochs_and_failures_of_ours_are_errors(tmp_path):
     assert samples["a", 3].error.message == "connection refused"
     assert (log.results.total_samples, log.results.completed_samples) == (4, 3)
     assert log.results.scores[0].metrics["mean"].value == 0.25
+
+
+def test_a_program_is_told_as_json(tmp_path):
+    store.append(tmp_path / "trajectories.jsonl", episode())
+    done = CliRunner().invoke(cli.app, ["export", str(tmp_path), "--json"])
+    assert json.loads(done.stdout) == {"episodes": 1, "file": str(tmp_path / "episodes.eval")}
 
 
 def test_what_cannot_be_written_is_told(tmp_path):

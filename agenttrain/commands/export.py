@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from agenttrain import inspect_log, store
 from agenttrain.errors import UserError
 
 
-def export(place: Path, out: Path | None = None) -> None:
+def export(place: Path, out: Path | None = None, as_json: bool = False) -> None:
     """Write the episodes of a run's folder, or of a trajectory file, as a log of Inspect, and say where it is.
 
     Args:
         out: the file, called `.eval`; None for `episodes.eval` beside the trajectories.
+        as_json: say it as one JSON object.
 
     Raises:
         UserError: no episodes there, Inspect is not installed, or the file cannot be written.
@@ -23,4 +25,7 @@ def export(place: Path, out: Path | None = None) -> None:
         count = inspect_log.write(store.read(source), file)
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         raise UserError(f"{file} cannot be written: {error.strerror}.") from None
-    print(f"{count} episodes in {file}: inspect view --log-dir {file.parent}")
+    if as_json:
+        print(json.dumps({"episodes": count, "file": str(file)}))
+    else:
+        print(f"{count} episodes in {file}: inspect view --log-dir {file.parent}")
