@@ -1,7 +1,8 @@
 """Learning curves of strategies of credit, through the commands a user would type, and a table that compares them.
 
-    python scripts/credit_curves.py           # every strategy, five seeds: more than an hour of two cores
-    python scripts/credit_curves.py --short   # the claims alone, three seeds: a quarter of an hour
+    python scripts/credit_curves.py           # every strategy, five seeds: an hour of two cores
+    python scripts/credit_curves.py --short   # the claims alone, three seeds: ten minutes
+    python scripts/credit_curves.py --short --testbeds long   # forty steps, three seeds: ten minutes
 
 Every strategy starts from the same weak clone (one per seed, which the corridors have, too), takes its learning rate
 from the same grid, tried on a seed that is not compared, and is judged on the same number of environment steps. What is
@@ -84,8 +85,8 @@ TESTBEDS = {
         ["grpo", "gigpo"],
     ),
 }
-CLAIMS = {"grpo", "shuffled", "gigpo", "empg"}
-"""The strategies that the short form compares, on every testbed but `loops`, which `long` stands for."""
+CLAIMS = {"grpo", "turn", "shuffled", "gigpo", "empg"}
+"""The strategies that the short form compares."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,10 @@ def asked() -> tuple[Plan, int, dict[str, list[str]]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=FULL.out)
     parser.add_argument("--short", action="store_true", help="three seeds, fewer strategies, one learning rate for all")
-    parser.add_argument("--testbeds", nargs="+", choices=TESTBEDS)
+    usual = [name for name in TESTBEDS if name != "long"]
+    parser.add_argument(
+        "--testbeds", nargs="+", choices=TESTBEDS, default=usual, help="all but long, which takes longest"
+    )
     parser.add_argument("--arms", nargs="+", choices=ARMS, help="strategies")
     parser.add_argument("--seeds", type=int, help="number of them, 2 or more")
     parser.add_argument("--steps", type=int, help="of training, in each run")
@@ -148,8 +152,7 @@ def asked() -> tuple[Plan, int, dict[str, list[str]]]:
     plan = replace(SHORT if chosen.short else FULL, out=chosen.out)
     plan = replace(plan, seeds=range(chosen.seeds or len(plan.seeds)), steps=chosen.steps or plan.steps)
     arms = set(chosen.arms or (CLAIMS if chosen.short else ARMS))
-    beds = chosen.testbeds or [name for name in TESTBEDS if not chosen.short or name != "loops"]
-    return plan, chosen.jobs, {n: [a for a in TESTBEDS[n].arms if a in arms] for n in beds}
+    return plan, chosen.jobs, {n: [a for a in TESTBEDS[n].arms if a in arms] for n in chosen.testbeds}
 
 
 # -- what is run ------------------------------------------------------------------------------------------------------
