@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 from agenttrain.errors import UserError
 from agenttrain.preferences import Pair, drawn
+from agenttrain.store import mend
 from agenttrain.trajectory_record import to_record
 from agenttrain.types import Trajectory
 
@@ -20,6 +22,11 @@ Ask = Literal["pairs", "ratings", "turns"]
 VALUES = {"good": 1.0, "neutral": 0.5, "bad": 0.0}
 """What a mark of a turn is worth as the label of a process reward model."""
 SKIPPED = "skip"
+ANSWERS: dict[Ask, tuple[str | int, ...]] = {
+    "pairs": ("first", "second", "equal", SKIPPED),
+    "ratings": (1, 2, 3, 4, 5, SKIPPED),
+    "turns": (*VALUES, SKIPPED),
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Question:
 class Labels:
     """The answers in a file, one JSON line each, synced as it is given. A later answer to a question takes the place of
     an earlier one. A line names trajectories by a digest of what was said and answered in them, so that a label never
-    comes to stand for another episode; one that a kill cut short is passed over.
+    comes to stand for another episode; one that a kill cut short is left out with a warning.
 
     Raises:
         UserError: the file holds something else.
@@ -61,14 +68,17 @@ class Labels:
             try:
                 record = json.loads(line)
                 key = json.dumps([record["ask"], sorted(record["shown"]), record["turn"]])
+                if record["answer"] not in ANSWERS[record["ask"]]:
+                    raise ValueError(f"{record['answer']!r} is none of {ANSWERS[record['ask']]}")
                 self.answers[key] = record
             except (ValueError, TypeError, KeyError) as error:
                 if number == text.count("\n") + 1:
-                    continue  # cut by a kill; the next answer begins a new line
+                    logging.getLogger(__name__).warning("%s:%d: left out a torn last line", self.path, number)
+                    continue
                 raise UserError(f"{self.path}:{number} is no answer of `agenttrain label` ({error}).") from None
 
     def write(self, question: Question, answer: str | int) -> None:
-        """Append an answer: `first`, `second` or `equal` of two; a mark from 1 to 5; a key of `VALUES`; or `skip`."""
+        """Append an answer, one of `ANSWERS[question.ask]`."""
         record = {
             "ask": question.ask,
             "task": question.shown[0].task.id,
@@ -77,9 +87,8 @@ class Labels:
             "answer": answer,
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+") as file:
-            if file.tell() and _last_byte(self.path) != b"\n":
-                file.write(b"\n")
+        mend(self.path)
+        with self.path.open("ab") as file:
             file.write(json.dumps(record).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -129,9 +138,3 @@ def content(trajectory: Trajectory) -> str:
     told = {key: record[key] for key in ("task_id", "task_hash", "attempt", "seed", "messages", "stop")}
     told["step"] = trajectory.meta.get("step")
     return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _last_byte(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read()

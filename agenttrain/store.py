@@ -24,7 +24,7 @@ class Writer:
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        _mend(self._path)
+        mend(self._path)
         self._file = self._path.open("ab", buffering=0)
 
     def __enter__(self) -> Writer:
@@ -117,7 +117,7 @@ def _checked(record: Any, where: str) -> Trajectory:
         raise UserError(f"{where}: the trajectory is malformed ({error}).") from None
 
 
-def _mend(path: Path) -> None:
+def mend(path: Path) -> None:
     """Make the file end with a whole line; what is torn moves to `<path>.torn`."""
     if not path.is_file() or path.stat().st_size == 0:
         return

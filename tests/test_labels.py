@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from agenttrain.errors import UserError
@@ -62,17 +60,28 @@ def test_a_label_never_stands_for_another_episode(tmp_path):
     assert content(A) == content(episode("t", 0)) != content(again)
 
 
-def test_a_line_that_a_kill_cut_is_passed_over_and_the_next_begins_anew(tmp_path):
+def test_a_line_that_a_kill_cut_is_told_and_set_aside_and_the_file_stays_readable(tmp_path, caplog):
     labels = Labels(tmp_path / "labels.jsonl")
     labels.write(Question("ratings", (A,)), 4)
     whole = labels.path.read_text()
     labels.path.write_text(whole + whole[:30])
     again = Labels(labels.path)
+    assert "labels.jsonl:2: left out a torn last line" in caplog.text
     again.write(Question("ratings", (B,)), 1)
-    assert [json.loads(line)["answer"] for line in labels.path.read_text().split("\n")[::2] if line] == [4, 1]
+    assert [line["answer"] for line in Labels(labels.path).answers.values()] == [4, 1]
+    assert (tmp_path / "labels.jsonl.torn").read_text() == whole[:30] + "\n"
 
 
-def test_another_file_is_told(tmp_path):
-    (tmp_path / "x.jsonl").write_text('{"a": 1}\n')
+@pytest.mark.parametrize("line", ['{"a": 1}', '{"ask": "turns", "shown": ["x"], "turn": 0, "answer": "god"}'])
+def test_another_file_or_answer_is_told(tmp_path, line):
+    (tmp_path / "x.jsonl").write_text(line + "\n")
     with pytest.raises(UserError, match=r"x\.jsonl:1 is no answer of"):
         Labels(tmp_path / "x.jsonl")
+
+
+def test_a_line_without_its_answer_is_told(tmp_path):
+    labels = Labels(tmp_path / "labels.jsonl")
+    labels.write(Question("ratings", (A,)), 4)
+    labels.path.write_text(labels.path.read_text().replace('"answer"', '"anser"'))
+    with pytest.raises(UserError, match=r"labels\.jsonl:1 is no answer of"):
+        Labels(labels.path)

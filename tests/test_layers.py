@@ -88,7 +88,7 @@ ALLOWED = {
     "rollout": WORDS,
     "combine": WORDS,
     "preferences": WORDS,
-    "labels": {*WORDS, "preferences", "trajectory_record"},
+    "labels": {*WORDS, "preferences", "store", "trajectory_record"},
     "continued": WORDS,
     "play": {*WORDS, "rollout", "store", "trajectory_record", "watch"},
     "model": WORDS,
