@@ -14,19 +14,19 @@ PLAIN = {"center": False, "bonus_gate": "none"}
 
 
 def batch(success=True):
-    """Advantages of `Turn`: 0.5 0.5 and -0.5; entropies 0 1 and 0.5 on the scale."""
+    """Advantages of `Turn`: 0.5 0.5 and -0.5; entropies 0 0.25 and 1 on the scale."""
     return [
-        episode("a", [0.0, 0.5], entropies=[1.0, 3.0], success=success),
-        episode("a", [0.0], entropies=[2.0]),
+        episode("a", [0.0, 0.5], entropies=[1.0, 1.5], success=success),
+        episode("a", [0.0], entropies=[3.0]),
     ]
 
 
 def test_hand_computed():
     found = Empg(Turn(), zeta=0.0, **PLAIN)(batch())
-    gain = np.exp(-np.array([0.0, 1.0, 0.5]))
+    gain = np.exp(-np.array([0.0, 0.25, 1.0]))
     assert np.allclose(np.concatenate(found), np.array([0.5, 0.5, -0.5]) * gain / gain.mean())
-    clarity = Empg(Turn(), k=0.0, zeta=0.1, **PLAIN)(batch())
-    assert np.allclose(np.concatenate(clarity), [0.5 + 0.1 * np.exp(-1.0), 0.5, -0.5]), "no bonus at a last turn"
+    clarity = Empg(Turn(), k=0.0, k_future=2.0, zeta=0.1, **PLAIN)(batch())
+    assert np.allclose(np.concatenate(clarity), [0.5 + 0.1 * np.exp(-0.5), 0.5, -0.5]), "no bonus at a last turn"
 
 
 @pytest.mark.parametrize("base", [Grpo(), Turn(gamma=0.9), Gigpo()], ids=lambda base: type(base).__name__)
@@ -50,6 +50,8 @@ def test_the_bonus_can_be_kept_for_successes_or_for_groups_that_differ():
     even = [episode("a", [0.0, 1.0], entropies=[1.0, 3.0]), episode("a", [1.0], entropies=[2.0])]
     assert np.allclose(np.concatenate(Empg(Grpo(), zeta=1.0, center=False, bonus_gate="nonzero_variance")(even)), 0.0)
     assert Empg(Grpo(), zeta=1.0, center=False)(even)[0][0] > 0
+    differ = Empg(Turn(), zeta=1.0, center=False, bonus_gate="nonzero_variance")(batch())
+    assert differ == Empg(Turn(), zeta=1.0, center=False)(batch())
 
 
 def test_ranks_do_not_hang_on_an_extreme_turn():
@@ -57,10 +59,12 @@ def test_ranks_do_not_hang_on_an_extreme_turn():
         rows = [episode("a", [1.0], entropies=[h]) for h in (1.0, 2.0, 2.0, last)] + [
             episode("a", [0.0], entropies=[1.5])
         ]
-        return np.concatenate(Empg(Turn(), zeta=0.0, center=False, scale="quantile")(rows))
+        credit = Empg(Turn(), zeta=0.0, center=False, scale="quantile")
+        return np.concatenate(credit(rows)) / np.concatenate(Turn()(rows))
 
     assert np.allclose(gains(3.0), gains(300.0))
-    assert gains(3.0)[1] == gains(3.0)[2], "equal entropies have equal ranks"
+    ranks = np.exp(-np.array([0.0, 2.5, 2.5, 4.0, 1.0]) / 4)  # equal entropies share the mean of their ranks
+    assert np.allclose(gains(3.0), ranks / ranks.mean())
 
 
 def test_the_critic_of_a_base_learns_as_without_it():
@@ -76,6 +80,8 @@ def test_the_critic_of_a_base_learns_as_without_it():
 def test_a_turn_without_entropies_is_told():
     with pytest.raises(UserError, match="entropies of sampled tokens"):
         Empg(Turn())([episode("a", [1.0])])
+    with pytest.raises(UserError, match="not a finite number"):
+        Empg(Turn())([episode("a", [1.0], entropies=[np.nan])])
 
 
 def test_a_base_that_speaks_per_token_is_modulated_turn_by_turn():
