@@ -16,6 +16,7 @@ from agenttrain.eval.statistics import (
     pass_at,
     pass_hat,
     sign_flip,
+    standard_error,
     success_rate,
 )
 
@@ -68,6 +69,13 @@ def test_a_run_without_any_success_or_failure_still_has_an_interval(success):
 def test_a_single_task_says_nothing_about_others():
     rate = success_rate(by_task([1, 1, 0]))
     assert (rate.low, rate.high) == (0, 1)
+    assert standard_error(by_task([1, 1, 0])) == 0
+    found = paired_difference(by_task([0]), by_task([1]))
+    assert (found.value, found.low, found.high, found.p, found.clear) == (1, -1, 1, 1, False)
+
+
+def test_the_standard_error_by_hand():
+    assert standard_error(by_task([1, 1], [0, 1])) == pytest.approx(math.sqrt(0.125 / 2))
 
 
 REALISTIC = {
@@ -139,6 +147,12 @@ def test_equal_runs_differ_by_nothing_but_not_with_certainty():
     assert (found.value, found.p, found.clear) == (0, 1, False)
     assert found.low < 0 < found.high
     assert found.detectable > 0
+
+
+def test_the_interval_of_a_difference_ends_at_1():
+    found = paired_difference(by_task(*[[1]] * 2), by_task(*[[0]] * 2))
+    assert (found.low, found.p) == (-1, 0.5)
+    assert paired_difference(by_task(*[[0]] * 2), by_task(*[[1]] * 2)).high == 1
 
 
 def test_sign_flips_agree_with_scipy_beyond_the_exact_range():
