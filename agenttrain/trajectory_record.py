@@ -44,7 +44,7 @@ def to_record(trajectory: Trajectory) -> Record:
         "attempt": trajectory.attempt,
         "seed": trajectory.seed,
         **{key: trajectory.meta.get(key) for key in _ENVELOPE},
-        "versions": trajectory.meta.get("versions") or _versions() | trajectory.meta.get(OF_ENV, {}),
+        "versions": versions(trajectory),
         "stop": trajectory.stop,
         "success": trajectory.success,
         "error": trajectory.error,
@@ -160,12 +160,17 @@ def _short(value: float) -> float:
     return float(f"{value:.9g}")
 
 
+def versions(trajectory: Trajectory) -> dict[str, str]:
+    """Of what it was played with: those it was read with, or else of this process and what its environment told."""
+    return trajectory.meta.get("versions") or _installed() | trajectory.meta.get(OF_ENV, {})
+
+
 @cache
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
+def _installed() -> dict[str, str]:
+    found = {"python": platform.python_version()}
     for library in _LIBRARIES:
         try:
-            versions[library] = metadata.version(library)
+            found[library] = metadata.version(library)
         except metadata.PackageNotFoundError:
             continue
-    return versions
+    return found

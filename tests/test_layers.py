@@ -93,7 +93,7 @@ ALLOWED = {
     "play": {*WORDS, "rollout", "store", "trajectory_record", "watch"},
     "model": WORDS,
     "trainer": {*WORDS, "overlap", "combine", "rollout", "model", "watch", "preferences"},
-    "eval": {*WORDS, "terminal"},
+    "eval": {*WORDS, "terminal", "trajectory_record"},
     "report": {*WORDS, "store", "eval", "terminal"},
     "canaries": {*WORDS, "policy", "promises"},
     "promises": {*WORDS, "rollout", "policy"},

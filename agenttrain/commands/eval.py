@@ -82,7 +82,6 @@ def eval(
         task_set=task_set(tasks),
         conditions=_conditions(out),
         seconds=time.monotonic() - began,
-        versions=recorded.get("versions"),
         config_hash=recorded.get("config_hash"),
     )
     tell(evaluation, trajectories, out)
@@ -128,6 +127,7 @@ def tell(evaluation: report.Evaluation, trajectories: Sequence[Trajectory], out:
     for line in (
         report.excluded(evaluation),
         report.leaked(evaluation),
+        report.mixed(evaluation),
         f"report: {out / 'report.md'}   figures: {out / 'eval.json'}",
     ):
         if line:

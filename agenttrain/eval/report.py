@@ -12,6 +12,7 @@ from typing import Any
 from agenttrain.eval import metrics
 from agenttrain.eval.statistics import Results, pass_at, pass_hat, standard_error, success_rate
 from agenttrain.terminal import visible
+from agenttrain.trajectory_record import versions
 from agenttrain.types import FAILED_BY_US, Message, Trajectory
 
 SCHEMA = "agenttrain.eval/1"
@@ -19,6 +20,8 @@ TURNS_SHOWN = 3
 """Turns of an example shown from its beginning and from its end."""
 CHARACTERS_SHOWN = 500
 """Of one message of an example."""
+AND = " and "
+"""Between the versions of one library, where episodes were played with several."""
 COSTS = {"total": "cost of all episodes", "episode": "cost per episode", "success": "cost per success"}
 """Names of what `metrics.cost` tells."""
 
@@ -50,6 +53,7 @@ def evaluate(
     return {
         "schema": SCHEMA,
         **about,
+        "versions": _versions(trajectories),
         "success": asdict(success_rate(results)),
         "standard_error": standard_error(results),
         "success_in": {name: asdict(success_rate(own)) for name, own in _split(results, parts or {}).items()},
@@ -61,6 +65,15 @@ def evaluate(
         "cost": metrics.cost(trajectories, *prices) if prices else None,
         "results": results,
     }
+
+
+def _versions(trajectories: Sequence[Trajectory]) -> dict[str, str]:
+    """Of all episodes: a run that was resumed may have begun with others."""
+    found: dict[str, dict[str, None]] = {}
+    for trajectory in trajectories:
+        for name, version in versions(trajectory).items():
+            found.setdefault(name, {})[version] = None
+    return {name: AND.join(met) for name, met in found.items()}
 
 
 def _split(results: Results, parts: Mapping[str, str]) -> Mapping[str, Results]:
@@ -112,6 +125,12 @@ def leaked(evaluation: Evaluation) -> str:
     return f"The model was trained on {count}, the first is {first!r}: their success tells nothing of others."
 
 
+def mixed(evaluation: Evaluation) -> str:
+    """A sentence on what had several versions while the episodes were played; empty if nothing had."""
+    several = [f"{name} {found}" for name, found in evaluation["versions"].items() if AND in found]
+    return f"Not all episodes were played with the same versions: {'; '.join(several)}." if several else ""
+
+
 def markdown(evaluation: Evaluation, trajectories: Sequence[Trajectory]) -> str:
     """The report: a table of figures, how episodes ended, and one failed and one successful episode, abridged."""
     head = [
@@ -120,6 +139,7 @@ def markdown(evaluation: Evaluation, trajectories: Sequence[Trajectory]) -> str:
         _table(("figure", "value"), rows(evaluation)),
         excluded(evaluation),
         leaked(evaluation),
+        mixed(evaluation),
         "Intervals are for other tasks of the same kind: each task weighs the same, and attempts at one task are not "
         "taken for independent.",
         "## How episodes ended",

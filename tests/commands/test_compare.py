@@ -12,9 +12,11 @@ from agenttrain.types import Action, Observation, Task, Trajectory, Turn
 def run(tmp_path):
     """Writes an evaluation of 40 tasks of which the first `solved` succeeded; returns its folder."""
 
-    def write(name, solved, task_set="abc", tasks=range(40), **about):
+    def write(name, solved, task_set="abc", tasks=range(40), versions=None, **about):
         won = {"success": True}
         episodes = [_episode(f"t{n}", won if n < solved else {"success": False}) for n in tasks]
+        for episode in episodes:
+            episode.meta["versions"] = versions
         found = evaluate(episodes, tasks=40, task_set=task_set, env="craft", policy={"name": name}, **about)
         (tmp_path / name).mkdir()
         (tmp_path / name / "eval.json").write_text(json.dumps(found))

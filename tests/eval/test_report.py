@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from agenttrain.eval.report import SCHEMA, evaluate, excluded, markdown, print_table, rows
+from agenttrain.eval.report import SCHEMA, evaluate, excluded, markdown, mixed, print_table, rows
 
 
 @pytest.fixture
@@ -40,6 +40,18 @@ def test_the_report_says_what_was_left_out_and_how_episodes_ended(episodes):
     assert "1 of 4 episodes failed through no fault of the agent (1 infra_error)" in text
     assert "| done | 2 | 1 |" in text
     assert "| f1 (told by the environment) | 0.25 |" in text
+
+
+def test_versions_of_all_episodes_are_told_and_that_they_differ(episodes):
+    assert mixed(evaluate(episodes)) == ""
+    for episode, version in zip(episodes, ("15.4", None, "16.1", "15.4"), strict=True):
+        if version:
+            episode.meta["versions"] = {"python": "3.11", "PostgreSQL": version}
+    found = evaluate(episodes)
+    assert found["versions"]["PostgreSQL"] == "15.4 and 16.1"
+    assert "the same versions: " in mixed(found)
+    assert "PostgreSQL 15.4 and 16.1" in mixed(found)
+    assert mixed(found) in markdown(found, episodes)
 
 
 def test_examples_are_the_first_failed_and_the_first_successful_episode_abridged(episodes):
