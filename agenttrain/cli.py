@@ -39,7 +39,7 @@ EXAMPLES = {
     ],
     "card": [
         "path=runs/own candidates=rewards",
-        "path=runs/own candidates=rewards rule=pair_accuracy cold_start=closed",
+        "path=runs/own coder.model=my-model coder.url=http://localhost:8000/v1",
     ],
     "credit-check": ["credit=[mt_grpo,turn] process=stop_per_turn", "credit=gigpo credit.gigpo.gamma=1"],
 }
@@ -117,7 +117,7 @@ _configured(
 _configured(
     "card",
     "Judge reward functions before training.",
-    "Check candidate reward functions and judge them on stored trajectories; the best that passes is for reward=card.",
+    "Check reward functions, given or written by a model, and judge them on stored trajectories, for reward=card.",
 )
 
 

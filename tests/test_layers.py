@@ -81,8 +81,9 @@ ALLOWED = {
     "tool": {*WORDS, "jsonfile", "world", "bm25"},
     "toolformer": {*WORDS, "jsonfile", "tool", "model"},
     # reward functions that a model wrote
-    "card": {*WORDS, "sandbox"},
-    "reward": {*WORDS, "model", "card", "sandbox"},
+    "card": {*WORDS, "sandbox", "transcript"},
+    "reward": {*WORDS, "model", "card", "sandbox", "transcript"},
+    "transcript": WORDS,
     "credit": WORDS,
     "data": {*WORDS, "jsonfile", "store", "trajectory_record", "gorilla"},
     "rollout": WORDS,

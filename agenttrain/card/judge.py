@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from agenttrain.card.function import RewardFunction
 from agenttrain.card.preference import Rule, Statistic, pattern, share_right, told_apart, value
@@ -30,6 +30,14 @@ class Verdict:
     why: str
     apart: float | None = None
     """Share of the pairs of failures that it values differently: what it could teach before the first success."""
+    parent: str | None = None
+    """The version that a coder had written before, and was told about."""
+    scores: list[list[float]] = field(default_factory=list, repr=False)
+    """What it gave each trajectory's turns, where it is sound."""
+
+    def row(self) -> dict[str, Any]:
+        """Of a table or a file: all but the scores."""
+        return {key: value for key, value in asdict(self).items() if key != "scores"}
 
 
 @dataclass
@@ -57,13 +65,13 @@ class Judge:
         if wrong := fault(source):
             return Verdict(name, False, None, False, wrong)
         function = RewardFunction(source, self.sandbox, self.seconds)
-        values = []
+        scores = []
         for number, trajectory in enumerate(self.trajectories, start=1):
             try:
-                values.append(value(function(trajectory), self.statistic))
+                scores.append(function(trajectory))
             except ValueError as error:
                 return Verdict(name, False, None, False, f"{error} (trajectory {number})")
-        return self._preference(name, values)
+        return replace(self._preference(name, [value(row, self.statistic) for row in scores]), scores=scores)
 
     def _preference(self, name: str, values: Sequence[float]) -> Verdict:
         won = [trajectory.success for trajectory in self.trajectories]

@@ -7,26 +7,36 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from agenttrain import store
+from agenttrain.card.coder import Coder
+from agenttrain.card.course import trained_by
 from agenttrain.card.function import fits
 from agenttrain.card.judge import Judge, Verdict, balanced
+from agenttrain.card.lineage import Lineage, Parent
 from agenttrain.card.preference import Rule, Statistic
 from agenttrain.errors import UserError
 from agenttrain.eval.report import print_table
 from agenttrain.ranges import Count, Positive, Share, Whole
 from agenttrain.sandbox.sandbox import Sandbox
-from agenttrain.types import FAILED_BY_US
+from agenttrain.types import FAILED_BY_US, InfraError, Policy
+
+Candidate = tuple[Verdict, bytes]
+"""What was found of a function, and its source."""
 
 
 def card(
     path: Path,
-    candidates: Path,
+    candidates: Path | None,
     out: Path,
+    trained: Path | None = None,
+    coder: Policy | None = None,
+    rounds: Count = 4,
+    ask_again: Whole = 2,
+    max_chars: Count = 6000,
     statistic: Statistic = "return",
     rule: Rule = "above_best_failure",
     threshold: Share = 0.8,
@@ -34,63 +44,100 @@ def card(
     seconds: Positive = 5.0,
     trajectories: Count | None = 200,
     seed: Whole = 0,
+    resume: bool = False,
 ) -> None:
-    """Judge each `*.py` of `candidates` on the trajectories of `path` that the agent itself ended, well or badly.
+    """Judge each `*.py` of `candidates` on the trajectories of `path` that the agent itself ended, well or badly. Where
+    none passes, or `trained` is to be improved on, `coder` writes versions, each after it was told of the one before.
 
     Writes `<out>/reward.py`, the accepted one with the greatest share judged right (of equals the one that tells most
-    failures apart, then the first by name), and `report.md` and `figures.json` with a row for every candidate.
+    failures apart, then the first), `report.md` and `figures.json` with a row for every candidate, and `versions/`.
 
     Raises:
-        UserError: no trajectory, no candidate, or nothing on this machine can hold their code.
+        UserError: no trajectory, nobody who writes, or nothing on this machine can hold their code.
         SystemExit: status 1; none is accepted, so that nothing is trained.
     """
+    writes = Coder(coder, ask_again, max_chars) if coder else None
+    if not writes and (trained or not candidates):
+        raise UserError("Who writes the functions? candidates=FOLDER, or coder.model=NAME and coder.url=http://host/v1")
     source = path / "trajectories.jsonl" if path.is_dir() else path
     played = [t for t in store.read(source) if t.turns and t.stop not in FAILED_BY_US]
     usable = [t for t in played if fits(t)]
     if not usable:
         raise UserError(f"{source} holds no trajectory to judge by.")
-    files = sorted(candidates.glob("*.py"))
-    if not files:
-        raise UserError(f"candidates={candidates} has no *.py; each is to define reward(trajectory).")
-    judged = balanced(usable, trajectories, seed)
+    files, before = _files(candidates), trained_by(trained) if trained else None
     sandbox = Sandbox()
     sandbox.start_now()
-    judge = Judge(judged, statistic, rule, threshold, cold_start, sandbox, seconds)
-    verdicts = [_verdict(judge, file) for file in files]
+    judge = Judge(balanced(usable, trajectories, seed), statistic, rule, threshold, cold_start, sandbox, seconds)
+    found = [_given(judge, file) for file in files]
+    if writes and (before or not any(verdict.accepted for verdict, _ in found)):
+        parent = _parent(writes, judge, found, before)
+        found += _written(Lineage(out / "versions").written(writes, judge, rounds, parent), out)
     sandbox.close()
-    best = max((v for v in verdicts if v.accepted), key=lambda v: (v.share or 0.0, v.apart or 0.0), default=None)
-    successes = sum(t.success for t in judged)
-    figures = {
-        "stored": len(played),
-        "too_large": len(played) - len(usable),
-        "successes": successes,
-        "failures": len(judged) - successes,
-        "seed": seed,
-        "statistic": statistic,
-        "rule": rule,
-        "threshold": threshold,
-        "cold_start": cold_start,
-        "candidates": [asdict(verdict) for verdict in verdicts],
-        "chosen": best.name if best else None,
-    }
+    best = max((f for f in found if f[0].accepted), key=lambda f: (f[0].share or 0.0, f[0].apart or 0.0), default=None)
     out.mkdir(parents=True, exist_ok=True)
     if best:
-        (out / "reward.py").write_bytes((candidates / best.name).read_bytes())
-    _tell(figures, verdicts, source, out)
+        (out / "reward.py").write_bytes(best[1])
+    about = {"stored": len(played), "too_large": len(played) - len(usable), "seed": seed}
+    _tell(about | _figures(judge, found, best), [verdict for verdict, _ in found], source, out)
     if not best:
-        sys.exit(f"agenttrain: none of {len(verdicts)} candidates passes, so there is no reward to train by")
+        sys.exit(f"agenttrain: none of {len(found)} candidates passes, so there is no reward to train by")
 
 
-def _verdict(judge: Judge, file: Path) -> Verdict:
+def _figures(judge: Judge, found: Sequence[Candidate], best: Candidate | None) -> dict[str, Any]:
+    successes = sum(t.success for t in judge.trajectories)
+    return {
+        "successes": successes,
+        "failures": len(judge.trajectories) - successes,
+        "statistic": judge.statistic,
+        "rule": judge.rule,
+        "threshold": judge.threshold,
+        "cold_start": judge.cold_start,
+        "candidates": [verdict.row() for verdict, _ in found],
+        "chosen": best[0].name if best else None,
+    }
+
+
+def _files(candidates: Path | None) -> list[Path]:
+    files = sorted(candidates.glob("*.py")) if candidates else []
+    if candidates and not files:
+        raise UserError(f"candidates={candidates} has no *.py; each is to define reward(trajectory).")
+    return files
+
+
+def _given(judge: Judge, file: Path) -> Candidate:
     try:
-        source = file.read_text(encoding="utf-8")
+        content = file.read_bytes()
+        return judge(file.name, content.decode("utf-8")), content
     except (OSError, UnicodeDecodeError) as error:
-        return Verdict(file.name, False, None, False, f"cannot be read: {error}")
-    return judge(file.name, source)
+        return Verdict(file.name, False, None, False, f"cannot be read: {error}"), b""
+
+
+def _parent(coder: Coder, judge: Judge, found: Sequence[Candidate], before: tuple[str, str] | None) -> Parent | None:
+    """What the first version is to improve on: the function that was trained by, or else the best of the given ones."""
+    if before:
+        source, course = before
+        verdict = judge("trained.py", source)
+        return Parent(verdict.name, source, f"{course}\n\n{coder.feedback(verdict, judge)}")
+    sound = [(verdict, content) for verdict, content in found if verdict.sound]
+    if not sound:
+        return None
+    verdict, content = max(sound, key=lambda pair: pair[0].share or 0.0)
+    return Parent(verdict.name, content.decode("utf-8"), coder.feedback(verdict, judge))
+
+
+def _written(versions: Iterator[tuple[Verdict, str]], out: Path) -> Iterator[Candidate]:
+    try:
+        for verdict, source in versions:
+            print(f"{verdict.name}: {verdict.why}", file=sys.stderr)
+            yield verdict, source.encode()
+    except InfraError as error:
+        raise UserError(
+            f"{error}\nWhat was written is in {out / 'versions'}; resume=true goes on from there."
+        ) from None
 
 
 def _tell(figures: dict[str, Any], verdicts: Sequence[Verdict], source: Path, out: Path) -> None:
-    columns = ("candidate", "checks", "judged right", "failures told apart", "verdict", "why")
+    columns = ("candidate", "checks", "judged right", "failures told apart", "verdict", "why", "written after")
     rows = [
         (
             verdict.name,
@@ -99,6 +146,7 @@ def _tell(figures: dict[str, Any], verdicts: Sequence[Verdict], source: Path, ou
             "" if verdict.apart is None else f"{verdict.apart:.1%}",
             "accepted" if verdict.accepted else "rejected",
             verdict.why,
+            verdict.parent or "",
         )
         for verdict in verdicts
     ]
@@ -111,6 +159,8 @@ def _tell(figures: dict[str, Any], verdicts: Sequence[Verdict], source: Path, ou
         f"statistic={figures['statistic']} rule={figures['rule']} threshold={figures['threshold']:g}",
         f"Chosen: {figures['chosen'] or 'none'}.",
     ]
+    if not any(verdict.parent for verdict in verdicts):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     lines = ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)
     table = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n{''.join(lines)}"
     text = "\n\n".join(notes)

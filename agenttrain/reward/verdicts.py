@@ -6,12 +6,13 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from agenttrain.errors import UserError
+from agenttrain.transcript import cut, fence, told
 from agenttrain.types import Action, Conversation, InfraError, Message, Policy, Trajectory
 
 T = TypeVar("T")
@@ -70,12 +71,11 @@ class Verdicts:
             UserError: the budget is spent.
             InfraError: the server failed, or gave nothing of the form.
         """
-        shown = _cut("\n".join(told(trajectory)), self.max_chars)
-        # Nobody can write into a text the digest of that text.
-        fence = f"==== {hashlib.sha256(shown.encode()).hexdigest()[:16]} ===="
+        shown = cut("\n".join(told(trajectory)), self.max_chars)
+        line = fence(shown)
         messages: list[Message] = [
-            {"role": "system", "content": ORDER.format(fence=fence) + order},
-            {"role": "user", "content": f"{fence}\n{shown}\n{fence}"},
+            {"role": "system", "content": ORDER.format(fence=line) + order},
+            {"role": "user", "content": f"{line}\n{shown}\n{line}"},
         ]
         about = {key: value for key, value in self.by.describe().items() if key != "url"}
         key = hashlib.sha256(json.dumps([about, messages], sort_keys=True, default=str).encode()).hexdigest()
@@ -123,27 +123,6 @@ class Verdicts:
                 self.cache.parent.mkdir(parents=True, exist_ok=True)
                 with self.cache.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"key": key, "verdict": verdict}) + "\n")
-
-
-def told(trajectory: Trajectory) -> Iterator[str]:
-    """The episode in lines, its turns numbered from 1."""
-    for message in trajectory.messages:
-        yield f"[{message['role']}] {message.get('content') or ''}"
-    for number, turn in enumerate(trajectory.turns, start=1):
-        message = turn.action.message
-        yield f"[turn {number}: agent] {message.get('content') or ''}".rstrip()
-        for call in message.get("tool_calls") or []:
-            made = call.get("function") or {}
-            yield f"[turn {number}: call] {made.get('name')} {json.dumps(made.get('arguments'), ensure_ascii=False)}"
-        for answer in turn.observation.messages:
-            yield f"[turn {number}: {answer['role']}] {answer.get('content') or ''}"
-
-
-def _cut(text: str, most: int) -> str:
-    if len(text) <= most:
-        return text
-    half = most // 2
-    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
 
 
 def _object(said: str) -> dict[str, Any]:

@@ -1,4 +1,7 @@
 import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from typer.testing import CliRunner
@@ -6,6 +9,7 @@ from typer.testing import CliRunner
 from agenttrain import cli, store
 from agenttrain.commands.card import card
 from agenttrain.errors import UserError
+from agenttrain.reward.card import Card
 from agenttrain.sandbox.sandbox import Sandbox
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
 
@@ -125,3 +129,92 @@ def test_a_part_is_drawn_and_told_and_what_is_too_large_is_no_candidates_fault(t
     assert "1 successes and 2 failures of the 6 trajectories" in report
     assert "drawn by seed=0. 1 are too large for the sandbox, and left out." in report
     assert (tmp_path / "out/reward.py").exists()
+
+
+@contextmanager
+def coding(*replies):
+    """A server of chat completions that gives these, then is out of order; yields its requests and its address."""
+    asked, left = [], list(replies)
+
+    class Served(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"])
+            self.send_response(200 if left else 400)
+            self.end_headers()
+            message = {"role": "assistant", "content": left.pop(0) if left else ""}
+            self.wfile.write(json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Served)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield asked, f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def replied(body):
+    return f"Let me see.\n```python\n{OPENING}{body}\n```\n"
+
+
+def test_a_coder_at_a_server_is_told_what_was_found_until_it_writes_one_that_passes(tmp_path):
+    run = stored(tmp_path)
+    with coding(replied(BAD["files"][0]), replied(BAD["long"][0]), replied(GOOD["errors"])) as (asked, url):
+        words = [f"path={run}", f"out={tmp_path / 'out'}", "coder.model=m", f"coder.url={url}", "seconds=20"]
+        result = CliRunner().invoke(cli.app, ["card", *words])
+    assert result.exit_code == 0, result.output
+    assert len(asked) == 3
+    assert "uses open, line 3" in asked[1][-1]["content"]
+    assert "goes by the number of turns" in asked[2][-1]["content"]
+    figures = json.loads((tmp_path / "out/figures.json").read_text())
+    assert [(row["name"], row["parent"]) for row in figures["candidates"]] == [
+        ("version_1.py", None),
+        ("version_2.py", "version_1.py"),
+        ("version_3.py", "version_2.py"),
+    ]
+    assert figures["chosen"] == "version_3.py"
+    assert "| version_1.py |\n" in (tmp_path / "out/report.md").read_text()
+    scores = Card(str(tmp_path / "out/reward.py"), seconds=20.0)(episode(1, False))
+    assert scores == [0.0, 0.0, 0.0, -1.0]
+
+
+def test_a_coder_begins_where_the_given_ones_fail_and_goes_on_after_its_server_failed(tmp_path):
+    run, candidates = stored(tmp_path), written(tmp_path, {"long": BAD["long"][0], "loop": "    return open"})
+    words = [f"path={run}", f"candidates={candidates}", f"out={tmp_path / 'out'}", "coder.model=m", "seconds=20"]
+    with coding(replied(BAD["constant"][0])) as (asked, url):
+        result = CliRunner().invoke(cli.app, ["card", *words, f"coder.url={url}"])
+    assert result.exit_code == 2
+    assert "resume=true goes on from there" in result.output
+    assert BAD["long"][0] in asked[0][2]["content"], "the best of the given ones"
+    with coding(replied(GOOD["asked"])) as (asked, url):
+        result = CliRunner().invoke(cli.app, ["card", *words, f"coder.url={url}", "resume=true"])
+    assert result.exit_code == 0, result.output
+    ((*_, told),) = asked
+    assert "every trajectory gets the same" in told["content"]
+    assert json.loads((tmp_path / "out/figures.json").read_text())["chosen"] == "version_2.py"
+
+
+def test_what_training_by_a_function_did_is_told_and_a_better_one_is_asked_for(tmp_path):
+    run = stored(tmp_path)
+    (tmp_path / "mine.py").write_text(OPENING + GOOD["errors"])
+    (run / "config.yaml").write_text(f"reward: {{card: {{path: {tmp_path / 'mine.py'}}}}}")
+    (run / "metrics.jsonl").write_text('{"success": 0.25, "reward": -0.5, "turns": 3.0}\n')
+    with coding(replied(GOOD["asked"])) as (asked, url):
+        words = [f"path={run}", f"trained={run}", f"out={tmp_path / 'out'}", "coder.model=m", f"coder.url={url}"]
+        result = CliRunner().invoke(cli.app, ["card", *words, "seconds=20"])
+    assert result.exit_code == 0, result.output
+    told = asked[0][-1]["content"]
+    assert "the share of them that succeeded was 0.25" in told
+    assert "100.0% of successes stand above every failure" in told
+    assert b"key" in (tmp_path / "out/reward.py").read_bytes()
+
+
+def test_nobody_who_writes_is_the_users_fault(tmp_path):
+    run = stored(tmp_path)
+    for more in ([], [f"trained={run}", f"candidates={tmp_path}"]):
+        result = CliRunner().invoke(cli.app, ["card", f"path={run}", f"out={tmp_path / 'out'}", *more])
+        assert result.exit_code == 2
+        assert "coder.model=NAME" in result.output
