@@ -68,6 +68,32 @@ def test_one_observation_token_under_loss_is_caught(chat):
         label_all([opening], chat)
 
 
+def test_loss_on_a_turn_that_is_not_to_train_is_caught(chat):
+    example = episode()
+    tokens = label_example(example, chat)
+    next(message for message in example.messages if message.get("train"))["train"] = False
+    assert "does not say 'train: true'" in find_fault(example, tokens, chat)
+
+
+def test_a_label_of_another_token_than_its_own_is_caught(chat):
+    example = episode()
+    tokens = label_example(example, chat)
+    place = next(place for place, label in enumerate(tokens.labels) if label != IGNORED)
+    tokens.labels[place] += 1
+    assert find_fault(example, tokens, chat) == "a label is not the token it stands at."
+
+
+def test_a_plain_text_is_read_back_whole_or_as_far_as_it_was_cut(chat):
+    example = Example("t", [], text="Seven häuser, and no more of them.")
+    assert find_fault(example, label_example(example, chat), chat) is None
+    cut = label_example(example, chat, max_length=5, overlong="cut")
+    assert cut.lost
+    assert find_fault(example, cut, chat) is None
+    other = Example("t", [], text="Eight houses.")
+    assert "which is not the text" in find_fault(other, label_example(example, chat), chat)
+    assert "which is not the text" in find_fault(other, cut, chat)
+
+
 def test_an_untrained_stop_token_is_caught(chat):
     example = episode()
     tokens = label_example(example, chat)
