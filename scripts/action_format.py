@@ -1,10 +1,12 @@
 """How often a model's next action has a valid form, on the held-out records of a run of `agenttrain sft`.
 
     python scripts/action_format.py runs/fireact/sft --records 60
+    python scripts/action_format.py runs/fireact/sft --skip 60 --temperature 0.7 --top-p 0.9
 
-Each trained turn of a record is asked for anew, with what came before it as it was recorded: likeliest tokens, one
-action. It is valid if it calls a tool of the record with arguments that fit. One that is not is asked for again,
-sampled, up to five times as by FireAct's teacher (arXiv 2310.05915). Two lines: valid at the first try, and in the end.
+Each trained turn of a record is asked for anew, with what came before it as it was recorded: one action, of likeliest
+tokens or sampled. It is valid if it calls a tool of the record with arguments that fit. One that is not is asked for
+again, sampled, up to five times as in FireAct's code (arXiv 2310.05915). Two lines: valid at the first try, and in the
+end. Choose how to sample on some records, and report on the others (`--skip`).
 """
 
 from __future__ import annotations
@@ -88,19 +90,25 @@ def told(turns: list[Conversation], valid: list[bool]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("run", type=Path, help="folder of a run of sft with data=fireact")
-    parser.add_argument("--records", type=int, default=60, help="held-out records asked about, from the first")
+    parser.add_argument("--skip", type=int, default=0, help="held-out records passed over, from the first")
+    parser.add_argument("--records", type=int, default=None, help="held-out records then asked about; all without it")
+    parser.add_argument("--temperature", type=float, default=0.0, help="of the first try; 0: likeliest tokens")
+    parser.add_argument("--top-p", type=float, default=1.0, help="of all tries: from the likeliest tokens of this mass")
     parser.add_argument("--max-tokens", type=int, default=256, help="most tokens of an action")
     parser.add_argument("--ask-again", type=int, default=5, help="most times that an invalid action is asked for again")
-    parser.add_argument("--temperature", type=float, default=0.7, help="of the tries after the first")
+    parser.add_argument("--again", type=float, default=0.7, help="temperature of the tries after the first")
     args = parser.parse_args()
     loaded = Pretrained(str(args.run / "model")).load()
-    policy = Local(temperature=0.0, context=2048)
+    policy = Local(args.temperature, args.top_p, context=2048)
     policy.attach(loaded.model, loaded.chat, loaded.name)
-    examples = heldout(args.run)[: args.records]
+    last = None if args.records is None else args.skip + args.records
+    examples = heldout(args.run)[args.skip : last]
     turns = [conversation for example in examples for conversation in asked(example, args.max_tokens)]
+    if not turns:
+        parser.error(f"{args.run} held out no record after the first {args.skip}.")
     valid = tried(policy, turns)
     print(f"first try: {told(turns, valid)}")
-    policy.temperature = args.temperature
+    policy.temperature = args.again
     valid = tried_again(policy, turns, valid, args.ask_again)
     print(f"asked again up to {args.ask_again} times: {told(turns, valid)}")
 
