@@ -37,6 +37,7 @@ EXAMPLES = {
         "path=runs/rl model.path=runs/sft/model",
         "path=[runs/a,runs/b] algo.objective=outcomes",
     ],
+    "dpo": ["path=runs/rl model.path=runs/sft/model", "path=runs/rl model.path=runs/sft/model labels=labels.jsonl"],
     "card": [
         "path=runs/own candidates=rewards",
         "path=runs/own coder.model=my-model coder.url=http://localhost:8000/v1",
@@ -113,6 +114,11 @@ _configured(
     "reward-model",
     "Train a reward model.",
     "Train a reward model on pairs of stored trajectories, a success and a failure of one task, for reward=learned.",
+)
+_configured(
+    "dpo",
+    "Train on preference pairs.",
+    "Train on pairs of stored trajectories, by outcome or by people's labels: direct preference optimization (DPO).",
 )
 _configured(
     "card",

@@ -25,6 +25,7 @@ COMMANDS = (
     "rescore",
     "turn-values",
     "reward-model",
+    "dpo",
     "card",
     "reward audit",
 )

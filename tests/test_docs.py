@@ -22,6 +22,7 @@ CONFIGURED = {
     "rescore",
     "turn-values",
     "reward-model",
+    "dpo",
     "card",
 }
 

@@ -150,7 +150,7 @@ def test_every_algorithm_belongs_to_a_command():
 
 def learns_in(option):
     commands = []
-    for command in ("sft", "rl", "reward-model"):
+    for command in ("sft", "rl", "reward-model", "dpo"):
         with suppress(UserError):
             compose(command, [f"algo={option}"], complete=False)
             commands.append(command)

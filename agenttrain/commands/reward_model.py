@@ -48,8 +48,7 @@ def reward_model(
     """
     _check(algo, values, labels)
     model.check()
-    files = map(_file, [path] if isinstance(path, str) else path)
-    split = _split(usable(chain.from_iterable(map(store.read, files))), algo, values, labels, pairs, heldout, seed)
+    split = _split(episodes(path), algo, values, labels, pairs, heldout, seed)
     loaded = model.load(out, trainable=True)
     settle_threads(loaded.model, threads)
     scorer = on_trunk(loaded)
@@ -79,6 +78,13 @@ def reward_model(
         facts["training loss at the end"] = f"{figures.train_loss:.4f} nats"
     facts |= {"steps": f"{figures.steps}", "time": duration(figures.seconds)}
     summarize(out, loaded.name, "a reward model of its trajectories", facts)
+
+
+def episodes(path: str | list[str]) -> list[Trajectory]:
+    """What the agent played, of one or several files or folders of runs."""
+    named = map(Path, [path] if isinstance(path, str) else path)
+    files = (name / "trajectories.jsonl" if name.is_dir() else name for name in named)
+    return usable(chain.from_iterable(map(store.read, files)))
 
 
 def _check(algo: RewardModel, values: Path | None, labels: Path | None) -> None:
@@ -191,11 +197,6 @@ def turn_error(scorer: Scorer, labelled: Sequence[Labelled]) -> dict[str, float]
         "squared_error": fmean((guess - label) ** 2 for guess, label in known),
         "of_their_mean": pvariance([label for _, label in known]),
     }
-
-
-def _file(name: str) -> Path:
-    path = Path(name)
-    return path / "trajectories.jsonl" if path.is_dir() else path
 
 
 def _keep(out: Path, rates: dict[str, Rate | None], error: dict[str, float] | None) -> None:

@@ -22,6 +22,7 @@ COMMANDS = (
     "rescore",
     "turn-values",
     "reward-model",
+    "dpo",
     "card",
     "env-check",
     "env-serve",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Literal
 
@@ -55,21 +55,9 @@ class Trajectories(Selected):
         return None if trajectory.turns else "no turns"
 
     def _example(self, trajectory: Trajectory, source: str) -> Example:
-        messages = [m | {"train": False} if m["role"] == "assistant" else m for m in trajectory.messages]
         trained = [self._trains(turn) for turn in trajectory.turns]
-        for turn, train in zip(trajectory.turns, trained, strict=True):
-            messages += [{**turn.action.message, "train": train}, *turn.observation.messages]
-        ids, mask = _tokens(trajectory.turns, trained) if self.recorded_tokens else (None, None)
-        return Example(
-            id=f"{trajectory.task.id}#{trajectory.attempt}",
-            messages=messages,
-            tools=trajectory.tools,
-            success=self._succeeded(trajectory),
-            source=source,
-            task=task_hash(trajectory.task),
-            ids=ids,
-            mask=mask,
-        )
+        found = as_example(trajectory, source, trained, self.recorded_tokens)
+        return replace(found, success=self._succeeded(trajectory))
 
     def _succeeded(self, trajectory: Trajectory) -> bool:
         # One of several environments is named by its task.
@@ -86,7 +74,26 @@ class Trajectories(Selected):
         return not reasons
 
 
-def _tokens(turns: list[Turn], trained: list[bool]) -> tuple[list[int] | None, list[bool] | None]:
+def as_example(trajectory: Trajectory, source: str, trained: Sequence[bool], recorded_tokens: bool) -> Example:
+    """An episode as a record in which the turns that `trained` marks carry loss, by their recorded tokens if those are
+    wanted and all there."""
+    messages = [m | {"train": False} if m["role"] == "assistant" else m for m in trajectory.messages]
+    for turn, train in zip(trajectory.turns, trained, strict=True):
+        messages += [{**turn.action.message, "train": train}, *turn.observation.messages]
+    ids, mask = _tokens(trajectory.turns, trained) if recorded_tokens else (None, None)
+    return Example(
+        id=f"{trajectory.task.id}#{trajectory.attempt}",
+        messages=messages,
+        tools=trajectory.tools,
+        success=trajectory.success,
+        source=source,
+        task=task_hash(trajectory.task),
+        ids=ids,
+        mask=mask,
+    )
+
+
+def _tokens(turns: Sequence[Turn], trained: Sequence[bool]) -> tuple[list[int] | None, list[bool] | None]:
     """Ids of the whole episode and which of them train; (None, None) unless every turn has both halves recorded."""
     actions = [turn.action for turn in turns]
     if not all(action.prompt_ids and action.token_ids for action in actions):
