@@ -11,7 +11,10 @@ from functools import cached_property
 from html import escape
 from itertools import pairwise
 from pathlib import Path
-from statistics import fmean, median, stdev
+from statistics import fmean, median
+
+from agenttrain.eval.report import over_seeds
+from agenttrain.eval.statistics import margin
 
 Pair = tuple[str, str]
 """A testbed and an arm, or an arm and another."""
@@ -94,17 +97,9 @@ def best_rate(runs: Sequence[Run]) -> float:
     return max(rates, key=lambda rate: fmean(success(run.curve, 0, end) for run in runs if run.rate == rate))
 
 
-def margin(values: Sequence[float]) -> float:
-    """Half of Student's 95 % interval of the mean."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
-
-
 def interval(values: Sequence[float], sign: str = "+") -> str:
     """The mean with Student's 95 % interval."""
-    mean, half = fmean(values), margin(values)
-    return f"{mean:{sign}.3f} ({mean - half:{sign}.3f} to {mean + half:{sign}.3f})"
+    return over_seeds(values, f"{sign}.3f")
 
 
 # -- the table --------------------------------------------------------------------------------------------------------

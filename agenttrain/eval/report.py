@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from statistics import fmean
 from typing import Any
 
 from agenttrain.eval import metrics
-from agenttrain.eval.statistics import Results, pass_at, pass_hat, standard_error, success_rate
+from agenttrain.eval.statistics import Results, margin, pass_at, pass_hat, standard_error, success_rate
 from agenttrain.terminal import visible
 from agenttrain.trajectory_record import versions
 from agenttrain.types import FAILED_BY_US, Message, Trajectory
@@ -166,6 +168,20 @@ def describe(evaluation: Evaluation) -> str:
 def rate_text(rate: dict[str, float]) -> str:
     """`41.0 % (31.9 to 50.8)`"""
     return f"{100 * rate['value']:.1f} % ({100 * rate['low']:.1f} to {100 * rate['high']:.1f})"
+
+
+def over_seeds(
+    values: Sequence[float], form: str = ".1f", unit: str = "", low: float = -math.inf, high: float = math.inf
+) -> str:
+    """`7.1 (6.9 to 7.3)`: the mean of independent numbers with Student's 95 % interval, kept within `low` and `high`;
+    of one number that alone, of nan `none`."""
+    mean = fmean(values)
+    if math.isnan(mean):
+        return "none"
+    if len(values) < 2:
+        return f"{mean:{form}}{unit}"
+    half = margin(values)
+    return f"{mean:{form}}{unit} ({max(low, mean - half):{form}} to {min(high, mean + half):{form}})"
 
 
 def print_table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:

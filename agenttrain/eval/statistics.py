@@ -200,6 +200,11 @@ def _chosen(k: int, results: Results, estimate: Callable[[int, int], float]) -> 
     return mean_rate(rates, sum(map(len, enough)))
 
 
+def margin(values: Sequence[float]) -> float:
+    """Half of Student's 95 % interval of the mean of independent numbers, such as one of each seed; at least two."""
+    return _t(0.975, len(values)) * stdev(values) / math.sqrt(len(values))
+
+
 def _t(probability: float, n: int) -> float:
     """Student's quantile for the mean of n tasks."""
     from scipy.special import stdtrit

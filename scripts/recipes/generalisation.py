@@ -15,9 +15,9 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
-from scipy.special import stdtrit
+from agenttrain.eval.report import over_seeds
 
 CHANGES = {
     "none": [],
@@ -101,19 +101,12 @@ def table(found: Sequence[Figures], names: Sequence[str], reference: str) -> str
     lines = ["| | success | points to the first (95 %) | invalid calls |", "|---|---|---|---|"]
     for name in names:
         success = [seed[name]["success"] for seed in found]
-        gap = (
-            "" if name == reference else interval([100 * (s[name]["success"] - s[reference]["success"]) for s in found])
-        )
+        points = [100 * (s[name]["success"] - s[reference]["success"]) for s in found]
+        gap = "" if name == reference else over_seeds(points, "+.1f")
         invalid = fmean(seed[name]["invalid"] for seed in found)
         spread = f"{100 * min(success):.0f} to {100 * max(success):.0f}"
         lines.append(f"| {name} | {100 * fmean(success):.1f} % ({spread}) | {gap} | {100 * invalid:.1f} % |")
     return "\n".join(lines)
-
-
-def interval(values: Sequence[float]) -> str:
-    """Mean and Student's 95 % interval."""
-    half = float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
-    return f"{fmean(values):+.1f} ({fmean(values) - half:+.1f} to {fmean(values) + half:+.1f})"
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import time
 from pathlib import Path
-from statistics import fmean, stdev
+
+from agenttrain.eval.report import over_seeds
 
 TRAINED = {
     "without documents": ["data.rat.document=none"],
@@ -88,19 +88,9 @@ def table(found: list[Figures]) -> list[str]:
     for rows in zip(*found, strict=True):
         name, asked, _ = rows[0]
         shares = ([100 * verdict[kind] for _, _, verdict in rows] for kind in VERDICTS)
-        lines.append(f"| {name} | {asked} | {' | '.join(map(interval, shares))} |")
+        cells = (over_seeds(values, ".0f", " %", low=0, high=100) for values in shares)
+        lines.append(f"| {name} | {asked} | {' | '.join(cells)} |")
     return lines
-
-
-def interval(values: list[float]) -> str:
-    """`79 % (70 to 88)`, by Student's t, kept within 0 and 100."""
-    from scipy.special import stdtrit
-
-    mean, n = fmean(values), len(values)
-    if n < 2:
-        return f"{mean:.0f} %"
-    half = float(stdtrit(n - 1, 0.975)) * stdev(values) / math.sqrt(n)
-    return f"{mean:.0f} % ({max(0.0, mean - half):.0f} to {min(100.0, mean + half):.0f})"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from agenttrain.eval.report import SCHEMA, evaluate, excluded, markdown, mixed, print_table, rows
+from agenttrain.eval.report import SCHEMA, evaluate, excluded, markdown, mixed, over_seeds, print_table, rows
 
 
 @pytest.fixture
@@ -105,3 +105,10 @@ def test_of_many_attempts_the_table_has_powers_of_two_and_the_last(episode):
     found = evaluate([episode("a", n, n % 2 == 0) for n in range(11)])
     assert [name for name, _ in rows(found) if name.startswith("pass@")] == ["pass@2", "pass@4", "pass@8", "pass@11"]
     assert len(found["pass_at"]) == 11
+
+
+def test_a_mean_over_seeds_has_students_interval_within_its_bounds():
+    assert over_seeds([10.0, 20.0, 30.0]) == "20.0 (-4.8 to 44.8)"  # 4.303 * 10 / sqrt(3)
+    assert over_seeds([10.0, 20.0, 30.0], ".0f", " %", low=0, high=40) == "20 % (0 to 40)"
+    assert over_seeds([42.0], "+.1f") == "+42.0"
+    assert over_seeds([1.0, float("nan")]) == "none"

@@ -25,12 +25,6 @@ def test_the_verdicts_are_of_all_answers_and_those_cut_are_errors():
     assert SCRIPT.verdicts(nothing) == {"accuracy": 0.0, "hallucination": 0.0, "error": 1.0}
 
 
-def test_an_interval_is_students_over_seeds_within_0_and_100():
-    assert SCRIPT.interval([10.0, 20.0, 30.0]) == "20 % (0 to 45)"  # 20 +- 4.303 * 10 / sqrt(3)
-    assert SCRIPT.interval([98.0, 99.0, 100.0]) == "99 % (97 to 100)"
-    assert SCRIPT.interval([42.0]) == "42 %"
-
-
 def test_the_table_has_a_row_for_each_way_to_train_and_to_ask():
     told = {"accuracy": 1.0, "hallucination": 0.0, "error": 0.0}
     found = [[(name, asked, told) for name in SCRIPT.TRAINED for asked in SCRIPT.ASKED]] * 3
