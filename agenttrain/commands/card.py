@@ -131,9 +131,8 @@ def _written(versions: Iterator[tuple[Verdict, str]], out: Path) -> Iterator[Can
             print(f"{verdict.name}: {verdict.why}", file=sys.stderr)
             yield verdict, source.encode()
     except InfraError as error:
-        raise UserError(
-            f"{error}\nWhat was written is in {out / 'versions'}; resume=true goes on from there."
-        ) from None
+        kept = f"\nWhat was written is in {out / 'versions'}; resume=true goes on from there."
+        raise UserError(f"{error}{kept if (out / 'versions').is_dir() else ''}") from None
 
 
 def _tell(figures: dict[str, Any], verdicts: Sequence[Verdict], source: Path, out: Path) -> None:
