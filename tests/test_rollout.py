@@ -85,6 +85,17 @@ def test_every_attempt_becomes_one_trajectory_and_everything_is_released_and_clo
     assert done[0].meta["env"] == World.__module__.rpartition(".")[2], "an option is called as its module is"
 
 
+def test_as_many_episodes_are_in_flight_as_concurrency_says_and_no_more():
+    policy, most = Script(), []
+
+    def step(episode):
+        most.append(len(policy.open))
+        return {}
+
+    assert len(list(rollout(attempts(tasks(9)), World(2, step), policy, Limits(concurrency=3)))) == 9
+    assert max(most) == 3
+
+
 def test_what_an_environment_stands_on_is_written_with_what_is_inside_it():
     inner, other, outer = World(), World(), World(turns=1)
     inner.versions, other.versions, outer.of = {"server": "15.4"}, {"package": "2.0"}, {"a": inner, "b": other}
