@@ -13,6 +13,7 @@ import torch
 from trl import DPOTrainer
 
 from agenttrain.trainer.tokens import IGNORED
+from agenttrain.watch import progress
 
 Row = dict[str, list[int]]
 """`chosen`, `chosen_labels`, `rejected` and `rejected_labels`."""
@@ -34,16 +35,24 @@ class DirectTrainer(DPOTrainer):
         """Of each pair, the log-probs of the chosen's and the rejected's labelled tokens by the policy now, in nats."""
         rows, found, training = list(rows), [], self.model.training
         self.model.eval()
-        for start in range(0, len(rows), batch_size):
-            part = self._collate(rows[start : start + batch_size])
-            batch = {name: value.to(self.args.device) for name, value in part.items()}
-            labels = batch["input_ids"].masked_fill(batch.pop("completion_mask") == 0, IGNORED)
-            with self.accelerator.autocast():
-                output = self.model(**batch, labels=labels, use_cache=False, fused_lm_head=True)
-            chosen, rejected = output.log_probs.sum(1).chunk(2)
-            found += zip(chosen.tolist(), rejected.tolist(), strict=True)
+        with progress("Log-probs", len(rows), unit="pairs") as bar:
+            for start in range(0, len(rows), batch_size):
+                part = self._collate(rows[start : start + batch_size])
+                batch = {name: value.to(self.args.device) for name, value in part.items()}
+                labels = batch["input_ids"].masked_fill(batch.pop("completion_mask") == 0, IGNORED)
+                with self.accelerator.autocast():
+                    output = self.model(**batch, labels=labels, use_cache=False, fused_lm_head=True)
+                chosen, rejected = output.log_probs.sum(1).chunk(2)
+                found += zip(chosen.tolist(), rejected.tolist(), strict=True)
+                bar.advance(len(chosen))
         self.model.train(training)
         return found
+
+    @property
+    def started(self) -> list[tuple[float, float]]:
+        """`logprobs` of the training pairs, as they were before the first step."""
+        known: Any = self.train_dataset
+        return list(zip(known["ref_chosen_logps"], known["ref_rejected_logps"], strict=True))
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """None: TRL's calls a locally built model "a fine-tuned version of [None]"."""

@@ -139,7 +139,7 @@ class Dpo:
             )
             trainer.remove_callback(PrinterCallback)
             sets = [train, measured]
-            before = [trainer.logprobs([row for _, row in some], self.batch_size) for some in sets]
+            before = [trainer.started, trainer.logprobs([row for _, row in measured], self.batch_size)]
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             after = [trainer.logprobs([row for _, row in some], self.batch_size) for some in sets]
         trainer.save_model(str(out / "model"))
