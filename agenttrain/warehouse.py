@@ -59,8 +59,8 @@ def draw(rng: random.Random, lengths: list[int]) -> Question:
 
 
 def stock(rng: random.Random) -> dict[str, dict[str, int]]:
-    """The numbers of a warehouse: measure -> crate -> 2 to 60, no two crates alike."""
-    return {measure: dict(zip(ITEMS, rng.sample(range(2, 61), len(ITEMS)), strict=True)) for measure in MEASURES}
+    """The numbers of a warehouse: measure -> crate -> 10 to 33, no two alike; three add up to two digits, too."""
+    return {measure: dict(zip(ITEMS, rng.sample(range(10, 34), len(ITEMS)), strict=True)) for measure in MEASURES}
 
 
 def read(text: str) -> Question | None:

@@ -64,7 +64,7 @@ def _right(question: Question, form: str, results: list[str]) -> tuple[str, str]
         item = question.items[step]
         return f"I need the {question.measure} of {item}.", _call(form, question.measure, item)
     so_far = results[0] if step == count else results[-1]
-    return f"I take {so_far} and the next.", _call(form, tool, int(so_far), int(results[step - count + 1]))
+    return "I take this and the next.", _call(form, tool, int(so_far), int(results[step - count + 1]))
 
 
 def _call(form: str, tool: str, *arguments: str | int) -> str:

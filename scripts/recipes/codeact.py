@@ -5,12 +5,13 @@
 Questions about crates take a call of a tool for each crate and one for each pair of numbers. For each seed and form of
 actions the scripted teacher plays; with `--train` a model of a million random weights learns from what the paper's
 choice keeps of that, and plays questions that it never saw. Ten steps for all: with a call a step five are too few.
-`table.md` in `--out` has the figures.
+`table.md` in `--out` has the figures; what is there already is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 import time
@@ -23,6 +24,7 @@ from agenttrain.types import Trajectory
 FORMS = ("code", "json", "text")
 STEPS = 10
 ROWS = ("turns of successes", *(f"success within {k} turns" for k in (1, 2, 3, 4, 5, STEPS)))
+Figures = dict[str, float]
 
 
 def main() -> int:
@@ -33,18 +35,28 @@ def main() -> int:
     parser.add_argument("--train", action="store_true", help="train a model on them, too")
     parser.add_argument("--set", nargs="*", default=[], help="settings of sft, such as algo.epochs=4")
     chosen = parser.parse_args()
-    lines = []
+    lines, minutes = [], 0.0
     for who in ("teacher", "model")[: 1 + chosen.train]:
-        found = {form: [] for form in FORMS}
-        for seed in chosen.seeds:
-            for form in FORMS:
-                folder = chosen.out / f"seed-{seed}" / form
-                found[form].append(figures(played(who, folder, seed, form, chosen.n, chosen.set)))
+        runs = {form: [one(who, seed, form, chosen) for seed in chosen.seeds] for form in FORMS}
+        minutes += sum(run["minutes"] for seeds in runs.values() for run in seeds)
+        found = {form: [run["figures"] for run in seeds] for form, seeds in runs.items()}
         lines += [f"\n{who}, {len(chosen.seeds)} seeds", "", *table(found)]
-    told = "\n".join([*lines, "", f"{time.process_time() / 60:.1f} CPU minutes."])
+    told = "\n".join([*lines, "", f"{minutes:.1f} CPU minutes."])
     (chosen.out / "table.md").write_text(told + "\n")
     print(told)
     return 0
+
+
+def one(who: str, seed: int, form: str, chosen: argparse.Namespace) -> dict:
+    """`figures` of the teacher, or of a model that learned from it, and CPU `minutes`; of an earlier run if any."""
+    out, began = chosen.out / f"seed-{seed}" / form, time.process_time()
+    done = out / f"{who}.json"
+    if done.is_file():
+        return json.loads(done.read_text())
+    found = figures(played(who, out, seed, form, chosen.n, chosen.set))
+    run = {"figures": found, "minutes": (time.process_time() - began) / 60}
+    done.write_text(json.dumps(run))
+    return run
 
 
 def played(who: str, out: Path, seed: int, form: str, n: int, settings: list[str]) -> list[Trajectory]:
@@ -69,31 +81,38 @@ def agenttrain(command: str, out: Path, *words: str) -> None:
     cli.run(command, line, None, None, False)
 
 
-def figures(episodes: list[Trajectory]) -> dict[str, float]:
+def figures(episodes: list[Trajectory]) -> Figures:
     """Turns of the successful episodes, and the share of all that had succeeded after k turns, in percent."""
     turns = [len(episode.turns) for episode in episodes if episode.success]
     within = {k: 100 * sum(count <= k for count in turns) / len(episodes) for k in (1, 2, 3, 4, 5, STEPS)}
     return dict(zip(ROWS, (fmean(turns) if turns else math.nan, *within.values()), strict=True))
 
 
-def table(found: dict[str, list[dict[str, float]]]) -> list[str]:
-    """One row a figure, one column a form of actions: the mean over the seeds, with its 95 % interval."""
-    lines = ["| | " + " | ".join(found) + " |", "|---|" + "---|" * len(found)]
+def table(found: dict[str, list[Figures]]) -> list[str]:
+    """One row a figure, one column a form of actions, then what code has more than its rivals with the same seed: the
+    mean over the seeds, with its 95 % interval."""
+    rivals = [form for form in found if form != "code"]
+    lines = ["| | " + " | ".join([*found, *(f"code - {rival}" for rival in rivals)]) + " |"]
+    lines.append("|---|" + "---|" * (len(found) + len(rivals)))
     for row in ROWS:
-        cells = [interval([figures[row] for figures in seeds]) for seeds in found.values()]
+        values = {form: [figures[row] for figures in seeds] for form, seeds in found.items()}
+        cells = [interval(some) for some in values.values()]
+        for rival in rivals:
+            more = [ours - theirs for ours, theirs in zip(values["code"], values[rival], strict=True)]
+            cells.append(interval(more, least=-100.0))
         lines.append(f"| {row} | {' | '.join(cells)} |")
     return lines
 
 
-def interval(values: list[float]) -> str:
-    """`7.1 (6.9 to 7.3)`, by Student's t, kept within 0 and 100."""
+def interval(values: list[float], least: float = 0.0) -> str:
+    """`7.1 (6.9 to 7.3)`, by Student's t, kept within `least` and 100."""
     from scipy.special import stdtrit
 
     mean, n = fmean(values), len(values)
     if n < 2 or math.isnan(mean):
         return "none" if math.isnan(mean) else f"{mean:.1f}"
     half = float(stdtrit(n - 1, 0.975)) * stdev(values) / math.sqrt(n)
-    return f"{mean:.1f} ({max(0.0, mean - half):.1f} to {min(100.0, mean + half):.1f})"
+    return f"{mean:.1f} ({max(least, mean - half):.1f} to {min(100.0, mean + half):.1f})"
 
 
 if __name__ == "__main__":

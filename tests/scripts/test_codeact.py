@@ -2,10 +2,12 @@
 
 import importlib.util
 import math
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from agenttrain import store
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
 
 FILE = Path(__file__).parent.parent.parent / "scripts/recipes/codeact.py"
@@ -22,7 +24,7 @@ SCRIPT = script()
 
 
 def episode(turns, success):
-    played = [Turn(Action({}), Observation([])) for _ in range(turns)]
+    played = [Turn(Action({"role": "assistant", "content": ""}), Observation([])) for _ in range(turns)]
     played[-1].observation.feedback = {"success": success}
     return Trajectory(Task("t", []), played, "done")
 
@@ -34,10 +36,29 @@ def test_success_within_k_turns_is_of_all_episodes_and_turns_are_of_successes():
     assert math.isnan(SCRIPT.figures([episode(3, False)])["turns of successes"])
 
 
-def test_the_table_has_a_column_for_each_form_and_students_interval():
-    seeds = [dict.fromkeys(SCRIPT.ROWS, value) for value in (10.0, 20.0, 30.0)]
-    lines = SCRIPT.table(dict.fromkeys(SCRIPT.FORMS, seeds))
-    assert lines[0] == "| | code | json | text |"
+def test_the_table_compares_code_with_each_rival_seed_by_seed():
+    code, other = ([dict.fromkeys(SCRIPT.ROWS, value) for value in values] for values in ((10, 20, 30), (15, 25, 35)))
+    lines = SCRIPT.table({"code": code, "json": other})
+    assert lines[0] == "| | code | json | code - json |"
     assert len(lines) == 2 + 7
-    assert lines[-1] == "| success within 10 turns | 20.0 (0.0 to 44.8) | 20.0 (0.0 to 44.8) | 20.0 (0.0 to 44.8) |"
+    assert lines[-1].endswith("| 20.0 (0.0 to 44.8) | 25.0 (0.2 to 49.8) | -5.0 (-5.0 to -5.0) |")
     assert SCRIPT.interval([math.nan]) == "none"
+
+
+def test_what_is_there_is_not_run_again(tmp_path, monkeypatch):
+    commands = []
+
+    def played(command, out, *words):
+        commands.append(command)
+        if command != "sft":
+            with store.Writer(out / "trajectories.jsonl") as writer:
+                writer.write(episode(2, command == "generate-trajectories"))
+
+    monkeypatch.setattr(SCRIPT, "agenttrain", played)
+    chosen = Namespace(out=tmp_path, n=1, set=[])
+    taught, learned = (SCRIPT.one(who, 0, "code", chosen) for who in ("teacher", "model"))
+    assert commands == ["generate-trajectories", "sft", "eval"]
+    assert taught["figures"]["success within 2 turns"] == 100
+    assert learned["figures"]["success within 2 turns"] == 0
+    assert SCRIPT.one("teacher", 0, "code", chosen) == taught
+    assert len(commands) == 3
