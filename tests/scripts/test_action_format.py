@@ -4,6 +4,7 @@ import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -111,3 +112,37 @@ def test_the_mean_over_records_weighs_each_record_the_same():
     assert SCRIPT.told(turns, [True, True, True, False]).startswith(
         "3 of 4 actions are valid, 75.0%; mean over 2 records 50.0% ("
     )
+
+
+def test_records_that_settings_were_chosen_on_can_be_passed_over(run, monkeypatch, capsys):
+    asked, sampling = [], []
+
+    class Sampled:
+        def __init__(self, temperature, top_p, context):
+            sampling.append((temperature, top_p))
+
+        def attach(self, model, chat, name):
+            pass
+
+        def submit(self, conversation):
+            asked.append(conversation)
+
+        def poll(self, timeout):
+            return [(conversation, call("search", query="rain")) for conversation in asked]
+
+        def release(self, conversation):
+            pass
+
+    monkeypatch.setattr(SCRIPT, "Local", Sampled)
+    monkeypatch.setattr(SCRIPT, "Pretrained", lambda path: Sampled)
+    Sampled.load = lambda: SimpleNamespace(model=None, chat=None, name="")
+    told = ["action_format.py", str(run), "--records", "2", "--temperature", "0.7", "--top-p", "0.9", "--skip"]
+    monkeypatch.setattr("sys.argv", [*told, "5"])
+    SCRIPT.main()
+    assert {conversation.id for conversation in asked} == {one.id for one in SCRIPT.heldout(run)[5:7]}
+    assert sampling == [(0.7, 0.9)]
+    assert "first try: 4 of 4 actions" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", [*told, "9"])
+    with pytest.raises(SystemExit):
+        SCRIPT.main()
+    assert "held out no record after the first 9" in capsys.readouterr().err
