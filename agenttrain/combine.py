@@ -12,7 +12,7 @@ from statistics import fmean
 
 from agenttrain.errors import UserError, did_you_mean
 from agenttrain.ranges import NonNegative, Positive, Share
-from agenttrain.types import FAILED_BY_US, Prepared, Reward, Trajectory
+from agenttrain.types import FAILED_BY_US, GroupReward, Prepared, Reward, Trajectory
 
 VETO = "veto"
 """Name of the term that holds the floor of an episode with a veto."""
@@ -32,7 +32,7 @@ class Terms:
 
     gates: dict[str, str] = field(default_factory=dict)
     veto: list[str] = field(default_factory=list)
-    floor: float = -1.0
+    floor: float = 0.0
     budgets: dict[str, NonNegative] = field(default_factory=dict)
     rate: Positive = 0.1
     most: Positive = 10.0
@@ -45,7 +45,8 @@ class Terms:
         the rewards read what they need.
 
         Raises:
-            UserError: a rule names a term that is no reward, or one that another rule overrides; a reward lacks a file.
+            UserError: a rule names a term that is no reward, one that another rule overrides, or as a measure one that
+                only compares; a reward lacks a file.
         """
         known = list(rewards)
         for key, terms in self._named().items():
@@ -54,6 +55,13 @@ class Terms:
                     raise UserError(
                         f"combine.{key} names {name!r}, which is none of reward=[{','.join(known)}]."
                         f"{did_you_mean(name, known)}"
+                    )
+        for key, terms in (self._named() | {"gates": list(self.gates.values())}).items():
+            for name in terms:
+                if isinstance(rewards[name], GroupReward):
+                    raise UserError(
+                        f"combine.{key} takes {name!r} as a measure, which only says which attempt of a group is "
+                        "better. It can be a term that a gate opens, or one of the sum."
                     )
         if VETO in known:
             raise UserError(f"A reward may not be called {VETO!r}: that is the term of combine.veto.")

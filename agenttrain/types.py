@@ -251,6 +251,16 @@ class Reward(Protocol):
 
 
 @runtime_checkable
+class GroupReward(Reward, Protocol):
+    """A reward that only says which of several attempts at a task is better: it sees them together, once all of them
+    have ended. Called with one alone it raises `UserError`, so that no score is made up where groups are not known."""
+
+    def compare(self, group: Sequence[Trajectory]) -> Sequence[Sequence[float]]:
+        """For each of two or more attempts, all of which have a turn, one finite score per turn."""
+        ...
+
+
+@runtime_checkable
 class Prepared(Reward, Protocol):
     """A reward that reads something large, a model for example, which takes longer than scoring an episode may."""
 

@@ -2,6 +2,8 @@ import pytest
 
 from agenttrain.combine import WINDOW, Terms
 from agenttrain.errors import UserError
+from agenttrain.policy.craft_expert import CraftExpert
+from agenttrain.reward.ranking import Ranking
 from agenttrain.reward.rlvf import Rlvf
 from agenttrain.reward.steps import Steps
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
@@ -39,6 +41,12 @@ def test_a_veto_puts_the_episode_at_the_floor_on_the_turn_that_broke_the_rule():
     assert unsafe.turn_rewards == [0.0, -2.0, 0.0]
     assert unsafe.scores["safety"] == [0.0, -1.0, -1.0]
     assert terms.weigh(scored(rlvf=[1.0], safety=[0.0])).turn_rewards == [1.0]
+
+
+def test_under_a_veto_doing_nothing_is_no_better_than_an_unsafe_try():
+    terms = begun(veto=["safety"])
+    unsafe, nothing = scored(rlvf=[0.0, 1.0], safety=[-1.0, -1.0]), scored(rlvf=[0.0], safety=[0.0])
+    assert sum(terms.weigh(unsafe).turn_rewards) == sum(terms.weigh(nothing).turn_rewards)
 
 
 def test_a_term_that_is_watched_pays_nothing():
@@ -87,6 +95,14 @@ def test_praise_that_a_stricter_verifier_does_not_share_raises_an_alarm():
 def test_a_rule_that_cannot_hold_is_refused(rules, said):
     with pytest.raises(UserError, match=said):
         begun(**rules)
+
+
+@pytest.mark.parametrize("rules", [{"gates": {"rlvf": "ranking"}}, {"veto": ["ranking"]}, {"watch": ["ranking"]}])
+def test_a_term_that_only_compares_is_no_measure_but_may_be_gated(rules):
+    rewards = {"rlvf": Rlvf(), "ranking": Ranking(CraftExpert(), "x")}
+    with pytest.raises(UserError, match="'ranking' as a measure"):
+        Terms(**rules).begin(rewards)
+    Terms(gates={"ranking": "rlvf"}).begin(rewards)
 
 
 def test_the_term_of_a_veto_keeps_its_name():

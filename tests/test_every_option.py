@@ -59,6 +59,7 @@ NOT_RUN = {
     "policy=endpoint_greedy": "needs a server: tests/policy/test_endpoint.py starts one",
     "reward=judge": "needs a server: tests/reward/test_judge.py starts one",
     "reward=principles": "needs a server: tests/reward/test_principles.py has a stand-in",
+    "reward=ranking": "needs a server: tests/reward/test_ranking.py starts one",
     "policy=vllm": "few machines have vLLM: slow tests in tests/policy/test_vllm.py play and train with it",
     "model=": "weights from a hub",
 }

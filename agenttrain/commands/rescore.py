@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -15,9 +15,10 @@ from agenttrain.combine import VETO, Terms
 from agenttrain.errors import UserError
 from agenttrain.eval.report import print_table, rate_text
 from agenttrain.eval.statistics import best_at, pass_at
+from agenttrain.groups import whole
 from agenttrain.overlap import overlapped
 from agenttrain.ranges import Positive
-from agenttrain.reward.score import at_once, score
+from agenttrain.reward.score import apart, at_once, compare, score
 from agenttrain.types import FAILED_BY_US, Reward, Trajectory
 from agenttrain.watch import progress
 
@@ -39,28 +40,68 @@ def rescore(
     resume: bool = False,
 ) -> None:
     """Write `<out>/trajectories.jsonl`, a line for each line of `path` (a file, or the folder of a run), each synced as
-    it is scored, and `report.md` and `figures.json`, which say what changed. `path` is only read.
+    it is scored, and `report.md` and `figures.json`, which say what changed. `path` is only read. Where rewards compare
+    attempts, those at one task stand together, groups in the order in which they are whole.
 
     Raises:
-        UserError: no such file, `out` is where it lies, or what is to be resumed are other trajectories or rewards.
+        UserError: no such file, `out` is where it lies, what is to be resumed are other trajectories or rewards, or
+            there are no two attempts to compare.
     """
     combine.begin(reward)
     source, target = path / "trajectories.jsonl" if path.is_dir() else path, out / "trajectories.jsonl"
     if source.resolve() == target.resolve():
         raise UserError(f"out={out} is where the trajectories are: choose another folder with out=...")
     done = list(map(identity, _resumed(target, list(reward)))) if resume and target.exists() else []
-    stored = store.read(source)
+    alone, in_groups = apart(reward)
+
+    def scored(owed: tuple[list[Trajectory], int]) -> Sequence[Trajectory]:
+        group, written = owed
+        return compare([score(_marked(one), alone, timeout) for one in group], in_groups, timeout)[written:]
+
+    groups = _whole_groups(source) if in_groups else ([one] for one in store.read(source))
     with store.Writer(target) as writer, progress("Scoring", _lines(source)) as bar:
-        for number, (known, trajectory) in enumerate(zip(done, stored, strict=False), start=1):
-            if known != identity(trajectory):
-                raise UserError(f"cannot resume: line {number} of {target} is another episode than in {source}.")
-            bar.advance(1)
-        for trajectory in overlapped(lambda one: score(_marked(one), reward, timeout), stored, at_once(reward)):
-            writer.write(combine.weigh(trajectory))
-            bar.advance(1)
+        bar.advance(len(done))
+        owed = _owed(groups, done, f"of {target} is another episode than in {source}")
+        for group in overlapped(scored, owed, at_once(reward)):
+            for trajectory in group:
+                writer.write(combine.weigh(trajectory))
+                bar.advance(1)
     if not target.exists():
         raise UserError(f"{source} holds no trajectory.")
     _tell(_figures(store.read(target)), source, out)
+
+
+def _whole_groups(source: Path) -> Iterator[list[Trajectory]]:
+    sizes = Counter(map(_group, store.read(source)))
+    if max(sizes.values(), default=2) < 2:
+        raise UserError(
+            f"The rewards compare attempts at a task, and {source} has only one at each: play it with attempts=4."
+        )
+    return whole(store.read(source), _group, sizes)
+
+
+def _group(trajectory: Trajectory) -> Identity:
+    """Attempts at one task from one start, by the policy of one step."""
+    return trajectory.task.id, trajectory.seed, trajectory.meta.get("step")
+
+
+def _owed(
+    groups: Iterable[list[Trajectory]], done: Sequence[Identity], otherwise: str
+) -> Iterator[tuple[list[Trajectory], int]]:
+    """The groups that are not written yet, each with the number of its episodes that are; the first may have some.
+
+    Raises:
+        UserError: `done` are other episodes.
+    """
+    read = 0
+    for group in groups:
+        known = done[read : read + len(group)]
+        for place, (one, trajectory) in enumerate(zip(known, group, strict=False), start=1):
+            if one != identity(trajectory):
+                raise UserError(f"cannot resume: line {read + place} {otherwise}.")
+        read += len(group)
+        if len(known) < len(group):
+            yield group, len(known)
 
 
 def _marked(trajectory: Trajectory) -> Trajectory:
@@ -75,6 +116,7 @@ def _figures(rescored: Iterable[Trajectory]) -> dict[str, Any]:
     errors: Counter[str] = Counter()
     violations: Counter[str] = Counter()
     groups: dict[str, list[tuple[float, bool]]] = {}
+    disagreement: dict[str, list[float]] = {}
     episodes = unsafe = 0
     for trajectory in rescored:
         episodes += 1
@@ -84,6 +126,9 @@ def _figures(rescored: Iterable[Trajectory]) -> dict[str, Any]:
         then, now = _sums(_as_stored(trajectory)), _sums(trajectory)
         for name in {**then, **now}:
             pairs.setdefault(name, []).append((then.get(name), now.get(name)))
+        for name, share in trajectory.meta.get("disagreement", {}).items():
+            if name in trajectory.scores:
+                disagreement.setdefault(name, []).append(share)
         if trajectory.stop == "reward_error":
             errors[str(trajectory.error)] += 1
         told = (turn.observation.feedback.get("violations", ()) for turn in trajectory.turns)
@@ -91,7 +136,8 @@ def _figures(rescored: Iterable[Trajectory]) -> dict[str, Any]:
         unsafe += bool(broken)
         violations.update(broken)
     terms = {name: _compared(pairs[name]) for name in sorted(pairs, key=lambda name: (name == ALL, name))}
-    found = {"unsafe": unsafe, "violations": dict(violations), "errors": dict(errors)}
+    opposed = {name: fmean(shares) for name, shares in disagreement.items()}
+    found = {"disagreement": opposed, "unsafe": unsafe, "violations": dict(violations), "errors": dict(errors)}
     return {"episodes": episodes, "terms": terms, "best_of": _best_of(groups), **found}
 
 
@@ -136,6 +182,10 @@ def _tell(figures: dict[str, Any], source: Path, out: Path) -> None:
     notes += [
         f"Best of {k} by this reward: {rate_text(row['chosen'])} succeed; any of {k}: {rate_text(row['any'])}."
         for k, row in figures["best_of"].items()
+    ]
+    notes += [
+        f"{name} ranked {share:.0%} of pairs oppositely when they were shown in the opposite order."
+        for name, share in figures["disagreement"].items()
     ]
     notes += [f"Principle {name!r} is broken in {n} of them." for name, n in figures["violations"].items()]
     notes += [f"{n} could not be scored: {error}." for error, n in figures["errors"].items()]

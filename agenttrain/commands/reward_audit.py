@@ -16,7 +16,7 @@ from agenttrain.combine import Terms
 from agenttrain.errors import UserError
 from agenttrain.eval.report import print_table
 from agenttrain.ranges import Count, Whole
-from agenttrain.reward.score import score
+from agenttrain.reward.score import apart, score
 from agenttrain.types import FAILED_BY_US, Environment, Policy, Reward, Tasks, Trajectory
 
 
@@ -39,9 +39,14 @@ def reward_audit(
     `as_json` prints one object in place of a table: mean return of each policy, and faults.
 
     Raises:
-        UserError: there is no task.
+        UserError: there is no task, or a reward that compares attempts.
         SystemExit: status 1; the reward pays for nothing, or not for what is right.
     """
+    if names := [*apart(reward)[1]]:
+        raise UserError(
+            f"reward={names[0]} only compares attempts with each other, so it has no floor to audit: audit one that "
+            "marks each for itself, for example reward=judge."
+        )
     combine.begin(reward)
     chosen = list(islice(task, tasks))
     if not chosen:

@@ -20,7 +20,7 @@ from agenttrain.model.loaded import Model
 from agenttrain.model.threads import settle_threads
 from agenttrain.ranges import Count, Whole
 from agenttrain.reward.prm import Prm
-from agenttrain.reward.score import at_once, score
+from agenttrain.reward.score import apart, at_once, compare, score
 from agenttrain.rollout import Limits
 from agenttrain.trainer.grpo import Curves, Grpo
 from agenttrain.trainer.measuring import HeldOut
@@ -83,7 +83,9 @@ def rl(
         measured.check(tasks, policy)
     loaded = model.load(out, trainable=True)
     settle_threads(loaded.model, threads)
-    judge = partial(score, rewards=reward, timeout=rollout.reward_timeout)
+    alone, in_groups = apart(reward)
+    judge = partial(score, rewards=alone, timeout=rollout.reward_timeout)
+    compared = partial(compare, rewards=in_groups, timeout=rollout.reward_timeout) if in_groups else None
     with (
         _kept(out, "trajectories", resume) if save_trajectories else nullcontext() as keep,
         _kept(out, "heldout", resume) if measured else nullcontext() as keep_heldout,
@@ -105,6 +107,7 @@ def rl(
             combine,
             measured,
             at_once(reward),
+            compared,
         )
     if os.environ.get("RANK", "0") == "0":
         seen.write(out / "model", loaded.name, (seen.of_task(tasks[number]) for number in curves.played))

@@ -1,15 +1,15 @@
-"""Trajectory, rewards -> the same trajectory with its scores: the one place where rewards are applied and checked."""
+"""Trajectory or group, rewards -> the same with scores: the one place where rewards are applied and checked."""
 
 from __future__ import annotations
 
 import math
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agenttrain.errors import UserError
-from agenttrain.types import FAILED_BY_US, InfraError, Reward, Trajectory
+from agenttrain.types import FAILED_BY_US, GroupReward, InfraError, Reward, Trajectory
 
 AT_ONCE = 16
 """Episodes that are scored at once where a reward waits for others."""
@@ -18,6 +18,12 @@ AT_ONCE = 16
 def at_once(rewards: Mapping[str, Reward]) -> int:
     """How many episodes may be scored at once: one says with `waits` that it mostly waits for somebody else."""
     return AT_ONCE if any(getattr(reward, "waits", False) for reward in rewards.values()) else 1
+
+
+def apart(rewards: Mapping[str, Reward]) -> tuple[dict[str, Reward], dict[str, GroupReward]]:
+    """Those that see an episode alone, for `score`, and those that see its group, for `compare`."""
+    groups = {name: reward for name, reward in rewards.items() if isinstance(reward, GroupReward)}
+    return {name: reward for name, reward in rewards.items() if name not in groups}, groups
 
 
 class _Fault(Exception):
@@ -46,11 +52,57 @@ def score(trajectory: Trajectory, rewards: Mapping[str, Reward], timeout: float 
             given = _within(timeout, lambda reward=reward: reward(trajectory))
             trajectory.scores[name] = _checked(given, len(trajectory.turns))
         except _Fault as fault:
-            trajectory.scores = {}
-            trajectory.meta["played"] = {"stop": trajectory.stop, "error": trajectory.error}
-            trajectory.stop, trajectory.error = "reward_error", f"reward {name!r} {fault}"
+            _fail(trajectory, name, fault)
             break
     return trajectory
+
+
+def compare(
+    group: Sequence[Trajectory], rewards: Mapping[str, GroupReward], timeout: float = 60.0
+) -> Sequence[Trajectory]:
+    """Add to `scores` and `weights` of a whole group, each of which `score` has seen, what rewards find that compare;
+    returns the group. `timeout` seconds are for each of its episodes.
+
+    An episode that we failed is not compared, nor is one without a turn. One that is left alone is `reward_error`; a
+    comparison that fails makes all of its episodes that.
+
+    Raises:
+        UserError: see `score`.
+    """
+    for name, reward in rewards.items():
+        for trajectory in group:
+            trajectory.weights[name] = reward.weight
+            if not trajectory.turns and trajectory.stop not in FAILED_BY_US:
+                trajectory.scores[name] = []
+        compared = [t for t in group if t.turns and t.stop not in FAILED_BY_US]
+        try:
+            found = _compared(compared, reward, timeout) if compared else []
+        except _Fault as fault:
+            for trajectory in compared:
+                _fail(trajectory, name, fault)
+        else:
+            for trajectory, scores in zip(compared, found, strict=True):
+                trajectory.scores[name] = scores
+    return group
+
+
+def _compared(group: Sequence[Trajectory], reward: GroupReward, timeout: float) -> list[list[float]]:
+    """
+    Raises:
+        _Fault: there is nobody to compare with, or no score for each turn of each.
+    """
+    if len(group) == 1:
+        raise _Fault("compares attempts at a task, and no other one could be played and scored")
+    given = _within(timeout * len(group), lambda: reward.compare(group))
+    if not isinstance(given, Sequence) or len(given) != len(group):
+        raise _Fault(f"gave {_short(given)}, not the scores of {len(group)} episodes")
+    return [_checked(scores, len(trajectory.turns)) for trajectory, scores in zip(group, given, strict=True)]
+
+
+def _fail(trajectory: Trajectory, reward: str, fault: _Fault) -> None:
+    trajectory.scores = {}
+    trajectory.meta["played"] = {"stop": trajectory.stop, "error": trajectory.error}
+    trajectory.stop, trajectory.error = "reward_error", f"reward {reward!r} {fault}"
 
 
 def _checked(given: Any, turns: int) -> list[float]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,17 +72,20 @@ class Verdicts:
             InfraError: the server failed, or gave nothing of the form.
         """
         shown = cut("\n".join(told(trajectory)), self.max_chars)
-        line = fence(shown)
+        return self.ask_about([shown], order, f"{trajectory.task.id}/{trajectory.attempt}", read)
+
+    def ask_about(self, texts: Sequence[str], order: str, name: str, read: Callable[[Any], T]) -> T:
+        """As `ask`, of several texts with the same line before, between and after them; `name` is the request's."""
+        line = fence("\n".join(texts))
         messages: list[Message] = [
             {"role": "system", "content": ORDER.format(fence=line) + order},
-            {"role": "user", "content": f"{line}\n{shown}\n{line}"},
+            {"role": "user", "content": "\n".join([line, *(part for text in texts for part in (text, line))])},
         ]
         about = {key: value for key, value in self.by.describe().items() if key != "url"}
         key = hashlib.sha256(json.dumps([about, messages], sort_keys=True, default=str).encode()).hexdigest()
         if key in self._known:
             return read(self._known[key])
-        name = f"{trajectory.task.id}/{trajectory.attempt}/{key[:8]}"
-        reason = ""
+        name, reason = f"{name}/{key[:8]}", ""
         for trial in range(self.ask_again + 1):
             said = self._answer(Conversation(name, messages, [], seed=0, turn=trial))
             try:

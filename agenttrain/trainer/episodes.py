@@ -7,12 +7,15 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from agenttrain.combine import Terms
 from agenttrain.errors import UserError
+from agenttrain.groups import whole
 from agenttrain.overlap import overlapped
 from agenttrain.rollout import Attempt, Limits, rollout, stable_seed
 from agenttrain.trainer.diversity import action_key, diversity
@@ -56,6 +59,8 @@ class Flow:
     """Gives each term of a scored trajectory its weight."""
     at_once: int = 1
     """Episodes that are scored at once, while others are played."""
+    compare: Callable[[Sequence[Trajectory]], Sequence[Trajectory]] | None = None
+    """Adds the scores that come of comparing the attempts of a whole group, if there are any."""
 
     def owed(self, task: int, attempt: int, step: int) -> Attempt:
         """A group starts from one state: its seed depends on the run's seed, the task and the step, not the attempt."""
@@ -63,9 +68,14 @@ class Flow:
         return Attempt(chosen, attempt, stable_seed(self.seed, chosen.id, step))
 
     def play(self, owed: Sequence[Attempt]) -> Iterator[Trajectory]:
-        """Each episode with its scores, as it ends."""
+        """Each episode with its scores, as it ends; where groups are compared, with the last of its group in `owed`."""
         ended = rollout(owed, self.env, self.policy, self.limits)
-        for trajectory in overlapped(self.score, ended, self.at_once):
+        scored = overlapped(self.score, ended, self.at_once)
+        if self.compare:
+            sizes = Counter(attempt.task.id for attempt in owed)
+            groups = whole(scored, lambda trajectory: trajectory.task.id, sizes)
+            scored = chain.from_iterable(overlapped(self.compare, groups, self.at_once))
+        for trajectory in scored:
             yield self.combine.weigh(trajectory)
 
 
@@ -94,7 +104,8 @@ def light(trajectory: Trajectory) -> Trajectory:
         )
         for turn in trajectory.turns
     ]
-    return replace(trajectory, task=Task(trajectory.task.id, []), turns=turns, messages=[], tools=[], meta={})
+    meta = {key: trajectory.meta[key] for key in ("disagreement",) if key in trajectory.meta}
+    return replace(trajectory, task=Task(trajectory.task.id, []), turns=turns, messages=[], tools=[], meta=meta)
 
 
 def figures(batch: Sequence[Trajectory], advantages: Sequence[Sequence[Advantage]]) -> dict[str, float]:
@@ -119,6 +130,7 @@ def figures(batch: Sequence[Trajectory], advantages: Sequence[Sequence[Advantage
         "invalid_calls": share((o.feedback.get("invalid_call") for o in seen), len(seen)),
         "tool_errors": share((o.feedback.get("tool_error") for o in seen), len(seen)),
         **_violations(played),
+        **_disagreement(played),
         "truncated": share((t.stop in TRUNCATED for t in played), len(played)),
         "failed_by_us": float(len(batch) - len(played)),
         "reward_errors": float(sum(t.stop == "reward_error" for t in batch)),
@@ -175,6 +187,13 @@ def _violations(played: Sequence[Trajectory]) -> dict[str, float]:
     count = Counter(name for turns in told for names in turns for name in names or ())
     unsafe = sum(any(turns) for turns in told) / len(played)
     return {"unsafe": unsafe} | {f"violations/{name}": n / len(played) for name, n in sorted(count.items())}
+
+
+def _disagreement(played: Sequence[Trajectory]) -> dict[str, float]:
+    """Mean share of a comparison's pairs that were ranked oppositely when shown in the opposite order."""
+    told = [t.meta["disagreement"] for t in played if "disagreement" in t.meta]
+    names = sorted({name for shares in told for name in shares})
+    return {f"disagreement/{name}": fmean(shares[name] for shares in told if name in shares) for name in names}
 
 
 def _groups(batch: Iterable[Trajectory]) -> list[list[Trajectory]]:

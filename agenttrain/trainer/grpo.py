@@ -110,11 +110,13 @@ class Grpo:
         combine: Terms | None = None,
         heldout: HeldOut | None = None,
         at_once: int = 1,
+        compare: Callable[[Sequence[Trajectory]], Sequence[Trajectory]] | None = None,
     ) -> Curves:
         """Train `loaded.model` in place and write it to `<out>/model`.
 
         `score` fills a trajectory's scores, `combine` weighs them; `keep` receives every episode, scored and with its
-        advantages in `meta`; `heldout` says what is measured between the steps. `at_once` episodes are scored at once.
+        advantages in `meta`; `heldout` says what is measured between the steps. `at_once` episodes are scored at once;
+        `compare` adds to the scores of whole groups.
 
         The same arguments give the same episodes and weights, on one machine. With `resume`, goes on from the newest
         complete checkpoint in `<out>/checkpoints` to the very weights an uninterrupted run would have reached.
@@ -135,7 +137,7 @@ class Grpo:
             )
         plan = schedule(len(tasks), self.tasks_per_step, self.steps, seed)
         arguments = self.arguments(out, seed, report_to, temperature=getattr(policy, "temperature", 1.0))
-        flow = Flow(tasks, env, policy, limits, score, credit, seed, combine or Terms(), at_once)
+        flow = Flow(tasks, env, policy, limits, score, credit, seed, combine or Terms(), at_once, compare)
         checkpoint, notes = None, []
         if resume:
             checkpoint, notes = checkpoints.newest_complete(out / "checkpoints")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agenttrain import watch
+from agenttrain.errors import UserError
 from agenttrain.trainer.episodes import Flow
 from agenttrain.trainer.selection import Outcome, Selection, by_group, outcome, silent
 from agenttrain.types import Trajectory
@@ -33,7 +34,16 @@ def play(
     flow: Flow, selection: Selection, planned: Sequence[int], rows: range, size: int, step: int, gather: Gather
 ) -> Played:
     """The step's groups have the tasks `planned`, or those that `selection` takes; this process plays attempts `rows`
-    of all groups, counted through, `size` to a group."""
+    of all groups, counted through, `size` to a group.
+
+    Raises:
+        UserError: rewards compare groups, and this process does not play whole ones.
+    """
+    if flow.compare and (size < 2 or rows.start % size or rows.stop % size):
+        raise UserError(
+            f"A reward compares the attempts of a group, and a process plays {len(rows)} episodes in groups of {size}: "
+            "it must play whole groups of two or more.\nChange algo.group_size, algo.tasks_per_step or the processes."
+        )
     groups = selection.first(planned, step)
     episodes = _episodes(flow, {row: groups[row // size] for row in rows}, size, step)
     found = _gathered(episodes, size, gather)

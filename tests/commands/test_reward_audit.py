@@ -10,8 +10,10 @@ from agenttrain.combine import Terms
 from agenttrain.commands.reward_audit import reward_audit
 from agenttrain.env.craft import Craft
 from agenttrain.env.hopqa import Hopqa
+from agenttrain.errors import UserError
 from agenttrain.policy.craft_expert import CraftExpert
 from agenttrain.policy.hopqa_expert import HopqaExpert
+from agenttrain.reward.ranking import Ranking
 from agenttrain.reward.rlvf import Rlvf
 from agenttrain.rollout import Limits
 from agenttrain.task.craft import Craft as CraftTasks
@@ -106,3 +108,8 @@ def test_an_environment_without_an_expert_is_audited_without(tmp_path):
     done = CliRunner().invoke(cli.app, ["reward", "audit", "rlvf", *words])
     assert done.exit_code == 0, done.output
     assert "the expert                      none to judge" in done.output
+
+
+def test_a_reward_that_only_compares_is_refused_before_anybody_plays():
+    with pytest.raises(UserError, match="reward=judge"):
+        reward_audit({"it": Ranking(CraftExpert(), "x")}, Terms(), Craft(), CraftTasks(n=3), Limits())

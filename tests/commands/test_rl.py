@@ -117,6 +117,31 @@ def test_a_reward_has_as_long_as_the_limits_say(tmp_path):
         run(tmp_path, reward={"judge": Judge()}, rollout=limits)
 
 
+class FewestWords:
+    """The fewer letters an attempt has beside the others of its group, the better."""
+
+    weight = 1.0
+
+    def __call__(self, trajectory):
+        raise AssertionError("it only compares")
+
+    def compare(self, group):
+        assert len({t.task.id for t in group}) == 1
+        letters = [sum(len(turn.action.message["content"]) for turn in t.turns) for t in group]
+        return [
+            [0.0] * (len(t.turns) - 1) + [sum(n < other for other in letters) / (len(group) - 1)]
+            for t, n in zip(group, letters, strict=True)
+        ]
+
+
+def test_a_reward_may_compare_the_attempts_of_a_group(tmp_path):
+    run(tmp_path, reward={"fewest": FewestWords(), "rlvf": Rlvf()})
+    episodes = list(store.read(tmp_path / "trajectories.jsonl"))
+    assert all(t.scores.keys() == {"fewest", "rlvf"} for t in episodes)
+    assert {sum(t.scores["fewest"]) for t in episodes} == {0.0, 1.0}, "of two attempts one is better"
+    assert any(any(t.meta["advantages"]) for t in episodes), "and something is learned from it"
+
+
 def test_episodes_need_not_be_kept(tmp_path):
     run(tmp_path, save_trajectories=False)
     assert not (tmp_path / "trajectories.jsonl").exists()

@@ -5,7 +5,7 @@ import pytest
 from agenttrain.errors import UserError
 from agenttrain.reward.format import Format
 from agenttrain.reward.rlvf import Rlvf
-from agenttrain.reward.score import score
+from agenttrain.reward.score import compare, score
 from agenttrain.types import FAILED_BY_US, Action, InfraError, Observation, Task, Trajectory, Turn
 
 
@@ -81,3 +81,42 @@ def test_an_episode_that_could_not_be_played_is_shown_to_no_reward():
     trajectory.stop = "env_error"
     score(trajectory, {"rlvf": Fixed(AssertionError("asked"))})
     assert (trajectory.stop, trajectory.scores) == ("env_error", {})
+
+
+class Together(Fixed):
+    """A reward that compares, and gives the same in any group."""
+
+    def compare(self, group):
+        return self(group)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, "gave None, not the scores of 2 episodes"),
+        ([[0.0, 1.0]], "gave [[0.0, 1.0]], not the scores of 2 episodes"),
+        ([[0.0, 1.0], [1.0]], "gave 1 scores for 2 turns"),
+        ([[0.0, 1.0], [float("nan"), 0.0]], "gave nan on turn 0"),
+        (ValueError("no"), "raised ValueError: no"),
+    ],
+)
+def test_a_comparison_that_fails_masks_its_whole_group(given, said):
+    group = [score(episode(), {"rlvf": Rlvf()}) for _ in range(2)]
+    compare(group, {"it": Together(given)})
+    assert {t.stop for t in group} == {"reward_error"}
+    assert all(f"reward 'it' {said}" in t.error for t in group)
+    assert not any(t.scores for t in group)
+    assert group[0].meta["played"]["stop"] == "max_turns", "so that it can be scored later"
+
+
+def test_a_comparison_has_as_long_as_its_episodes_together():
+    waiting = threading.Event()
+
+    class Waits(Together):
+        def compare(self, group):
+            waiting.wait(60)
+
+    group = [score(episode(), {}) for _ in range(3)]
+    compare(group, {"it": Waits(None)}, timeout=0.01)
+    waiting.set()
+    assert {t.error for t in group} == {"reward 'it' took longer than 0.03 s"}

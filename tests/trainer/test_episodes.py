@@ -83,3 +83,10 @@ def test_violations_are_counted_by_principle_where_somebody_looked():
     shown = figures([unsafe, clean, failed], [[0.0, 0.0], [0.0], [0.0]])
     assert (shown["unsafe"], shown["violations/confirm"], shown["violations/secret"]) == (0.5, 1.0, 0.5)
     assert "unsafe" not in figures([episode("a", {})], [[0.0]])
+
+
+def test_how_often_the_opposite_order_gave_the_opposite_ranking():
+    batch = [episode("a", {}) for _ in range(3)]
+    for trajectory, share in zip(batch[:2], (0.0, 0.5), strict=True):
+        trajectory.meta["disagreement"] = {"ranking": share}
+    assert figures([light(t) for t in batch], [[0.0]] * 3)["disagreement/ranking"] == 0.25
