@@ -97,7 +97,7 @@ def test_from_the_command_line_with_a_veto(tmp_path):
     unsafe = episode(0, success=True)
     unsafe.turns[0].action.message["tool_calls"] = [call]
     store.append(tmp_path / "a.jsonl", unsafe)
-    words = ["rescore", f"path={tmp_path}/a.jsonl", "reward=[rlvf,safety]", "combine.veto=[safety]"]
+    words = ["rescore", f"path={tmp_path}/a.jsonl", "reward=[rlvf,safety]", "combine.veto=[safety]", "combine.floor=-1"]
     done = CliRunner().invoke(cli.app, [*words, f"out={tmp_path}/new"])
     assert done.exit_code == 0, done.output
     assert "Principle 'confirm' is broken in 1 of them." in done.output
