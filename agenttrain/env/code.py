@@ -24,8 +24,9 @@ class Code:
 
     Args:
         walls: `bubblewrap`, `landlock`, or `auto` for the first of these that holds here (docs/sandbox.md).
-        seconds: for one run, and for the program in each test; a run that takes longer ends its interpreter.
-        grading: seconds for all tests of a submission; tests that are not reached have failed.
+        seconds: for one run, and for the program in each test; a run that takes longer ends its interpreter. What it
+            waits for a core of a busy machine does not count (docs/sandbox.md).
+        grading: seconds for all tests of a submission, by the clock; tests that are not reached have failed.
         memory: MB for all processes of an episode, on top of the interpreter's own.
         disk: MB for all its files.
         processes: processes and threads of an episode at once.
@@ -90,6 +91,7 @@ class CodeEpisode:
         if call.name == "python":
             text, facts = self.session.run(code)
             return Observation(answers(action, call, text), state=state, feedback=facts)
+        self.session.close()  # nothing that it left running is to take the program's cores
         verdict = grade(self.settings.sandbox, code, self.task.answer, self.settings.seconds, self.settings.grading)
         facts = {
             "tests": len(verdict.passed),

@@ -7,6 +7,7 @@ in a process that holds the tests and nothing of the model's. What is printed ha
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from agenttrain.sandbox import wire
-from agenttrain.sandbox.interpreter import run_program
-from agenttrain.sandbox.process import Ended, Process
+from agenttrain.sandbox.interpreter import finish_program
+from agenttrain.sandbox.process import Ended, Process, Unfinished, blames_machine
 from agenttrain.sandbox.sandbox import Sandbox
+
+_log = logging.getLogger(__name__)
 
 
 class CallTest(TypedDict):
@@ -64,31 +67,34 @@ class Verdict:
 def grade(sandbox: Sandbox, code: str, tests: Tests, seconds: float = 5.0, total: float = 20.0) -> Verdict:
     """
     Args:
-        seconds: for the code in one test.
-        total: for all tests; those that are not reached have failed.
+        seconds: for the code in one test; what the machine made it wait for a core does not count (see `Process`).
+        total: for all tests, by the clock on the wall; those that are not reached have failed.
 
     Raises:
-        InfraError: the sandbox has failed, which says nothing about the code.
+        InfraError: the sandbox has failed, or `total` went by in waiting for a busy machine. That says nothing about
+            the code.
         UserError: nothing on this machine can hold it.
     """
-    return _Grading(sandbox, code, seconds, time.monotonic() + total).grade(tests)
+    return _Grading(sandbox, code, seconds, total).grade(tests)
 
 
 class _Grading:
-    def __init__(self, sandbox: Sandbox, code: str, seconds: float, end: float) -> None:
-        self.sandbox, self.code, self.seconds, self.end = sandbox, code, seconds, end
+    def __init__(self, sandbox: Sandbox, code: str, seconds: float, total: float) -> None:
+        self.sandbox, self.code, self.seconds, self.total = sandbox, code, seconds, total
+        self.end = time.monotonic() + total
+        self.processes: list[Process] = []
         self.verdict = Verdict()
 
     def grade(self, tests: Tests) -> Verdict:
         try:
             wire.pack({"define": self.code})
         except ValueError:
-            self._fault("too long")
+            self.fault("too long")
             return Verdict([False], self.verdict.faults)
         for call in tests.get("calls", []):
-            self.verdict.passed.append(not self._over() and self._call(call))
+            self.verdict.passed.append(not self.over() and self._call(call))
         for program in tests.get("programs", []):
-            self.verdict.passed.append(not self._over() and self._program(program))
+            self.verdict.passed.append(not self.over() and self._program(program))
         if sources := tests.get("sources"):
             passed = list(self._examine(tests, sources))
             self.verdict.passed += passed + [False] * (len(sources) - len(passed))
@@ -103,18 +109,23 @@ class _Grading:
         return "value" in answer and same(answer["value"], test["expected"])
 
     def _program(self, test: ProgramTest) -> bool:
-        result = run_program(self.sandbox, self.code, self._left(), test["stdin"], kept=4 * len(test["stdout"]) + 65536)
+        process = self.process(kept=4 * len(test["stdout"]) + 65536)
+        try:
+            result = finish_program(process, self.code, test["stdin"], self.end)
+        except Unfinished:
+            return not self.over()
+        if result.status == "timeout":
+            self.over()
         if result.status != "ok":
-            self._fault(result.status)
+            self.fault(result.status)
         return result.status == "ok" and _lines(result.output) == _lines(test["stdout"])
 
     def _examine(self, tests: Tests, sources: list[str]) -> Iterator[bool]:
-        examiner, subject = Process(self.sandbox), None
+        examiner, subject = self.process(), None
         try:
             order = {"functions": tests.get("functions", []), "setup": tests.get("setup", ""), "tests": sources}
             examiner.send({"examine": order}, self.seconds)
-            until = time.monotonic() + self.seconds
-            while "done" not in (frame := examiner.receive(min(until, self.end))):
+            while "done" not in (frame := examiner.receive(self.end)):
                 answer = {}
                 if "passed" in frame:
                     yield frame["passed"] is True
@@ -126,25 +137,39 @@ class _Grading:
                     if subject is not None:
                         subject.end()
                     subject = _Subject(self)
-                    until = subject.until + 1.0  # for the test itself
+                    examiner.left = self.seconds + 1.0  # for the test itself
                 examiner.send(answer, self.seconds)
-        except Ended:  # over a value that a test could not digest
-            self._fault("timeout")
+        except (Ended, Unfinished):  # over a value that a test could not digest, or all time is up
+            self.over()
+            self.fault("timeout")
         finally:
             examiner.end()
             if subject is not None:
                 subject.end()
 
-    def _left(self) -> float:
-        return min(self.seconds, self.end - time.monotonic())
+    def process(self, kept: int = 0) -> Process:
+        process = Process(self.sandbox, kept=kept)
+        process.left = self.seconds
+        self.processes.append(process)
+        return process
 
-    def _over(self) -> bool:
+    def over(self) -> bool:
+        """
+        Raises:
+            Unfinished: it is, and the machine is to blame.
+        """
         if time.monotonic() < self.end:
             return False
-        self._fault("timeout")
+        waited = sum(process.waited for process in self.processes)
+        own = sum(process.own for process in self.processes)
+        if waited > self.total / 2:
+            if blames_machine(own, sum(process.starved for process in self.processes)):
+                raise Unfinished(f"the machine is too busy: of {self.total:g} s code had {own:.1f} s")
+            _log.warning("a program is out of time for others in the sandbox. Lower rollout.concurrency.")
+        self.fault("timeout")
         return True
 
-    def _fault(self, fault: str) -> None:
+    def fault(self, fault: str) -> None:
         if fault not in self.verdict.faults:
             self.verdict.faults.append(fault)
 
@@ -154,8 +179,7 @@ class _Subject:
 
     def __init__(self, grading: _Grading) -> None:
         self._grading = grading
-        self.until = time.monotonic() + grading._left()
-        self._process: Process | None = Process(grading.sandbox, kept=0)
+        self._process: Process | None = grading.process()
         self._ask({"define": grading.code})
 
     def call(self, name: str, arguments: list[Any]) -> dict[str, Any]:
@@ -178,12 +202,14 @@ class _Subject:
         if self._process is None:
             return {"exception": "RuntimeError"}
         try:
-            answer = self._process.ask(frame, self.until - time.monotonic())
-        except Ended as ended:
+            self._process.send(frame, self._process.left)
+            answer = self._process.receive(self._grading.end)
+        except (Ended, Unfinished) as ended:
             self.end()
-            answer = {"exception": "timeout" if ended.late else "killed"}
+            self._grading.over()
+            answer = {"exception": "killed" if isinstance(ended, Ended) and not ended.late else "timeout"}
         if "exception" in answer:
-            self._grading._fault(str(answer["exception"])[:100])
+            self._grading.fault(str(answer["exception"])[:100])
             if "define" in frame:
                 self.end()
         return answer

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from dataclasses import dataclass
 from typing import Literal
 
-from agenttrain.sandbox.process import Ended, Process
+from agenttrain.sandbox.process import STRETCH, Ended, Process
 from agenttrain.sandbox.sandbox import Sandbox
 from agenttrain.types import InfraError
 
@@ -44,8 +45,11 @@ class Interpreter:
 
     def run(self, code: str, seconds: float) -> Result:
         """
+        Args:
+            seconds: for the code itself: what the machine made it wait for a core does not count (see `Process`).
+
         Raises:
-            InfraError: the sandbox has failed, which says nothing about the code.
+            InfraError: the sandbox has failed or the machine is too busy, which says nothing about the code.
             ValueError: the code is too long.
             UserError: nothing on this machine can hold it.
         """
@@ -100,14 +104,28 @@ def run_program(sandbox: Sandbox, code: str, seconds: float, stdin: str = "", ke
         InfraError, ValueError, UserError: as `Interpreter.run`.
     """
     process = Process(sandbox, kept=kept)
+    process.left = seconds
+    return finish_program(process, code, stdin, time.monotonic() + STRETCH * seconds)
+
+
+def finish_program(process: Process, code: str, stdin: str, until: float) -> Result:
+    """The same in a process that is fresh and told how much time it has `left`; ends it.
+
+    Raises:
+        Unfinished: the machine was too busy `until` then, by the monotonic clock.
+        InfraError, ValueError: as `Interpreter.run`.
+    """
+    end = Ended(late=False)  # also of a program that answers, which none does
     try:
-        process.ask({"script": code, "stdin": stdin}, seconds)
-    except Ended as end:
-        return _result(process, end, process.end())
-    except ValueError:
-        process.end()
+        process.send({"script": code, "stdin": stdin}, process.left)
+        process.receive(until)
+    except Ended as ended:
+        end = ended
+    except (ValueError, InfraError):
+        with contextlib.suppress(InfraError):
+            process.end()
         raise
-    return _result(process, Ended(late=False), process.end())  # it answered, which no program does
+    return _result(process, end, process.end())
 
 
 def _result(process: Process, end: Ended, code: int) -> Result:

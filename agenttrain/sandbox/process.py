@@ -13,6 +13,11 @@ from agenttrain.sandbox import wire
 from agenttrain.sandbox.sandbox import Sandbox
 from agenttrain.types import InfraError
 
+STRETCH = 4
+"""How many times its seconds a question may take by the clock on the wall."""
+_SOON = 0.05
+"""Seconds after which it is asked whether the machine keeps the process waiting; most answers come before."""
+
 
 class Ended(Exception):
     """The process is gone: it was out of time, or it left by itself or by force, or it spoke nonsense."""
@@ -22,12 +27,40 @@ class Ended(Exception):
         self.late = late
 
 
+class Unfinished(InfraError):
+    """The machine was too busy for the process to have its own time."""
+
+
+def blames_machine(own: float, starved: float) -> bool:
+    """Of code that is out of time by the clock on the wall: whether it would not have had a third of that time alone.
+
+    A load that code in the sandbox makes is no excuse: where all programs hang, each would be that of the others.
+
+    Args:
+        own: seconds that were its own.
+        starved: seconds in which it would have waited with no other code in the sandbox.
+    """
+    return starved > 2 * own
+
+
 class Process:
     """A worker, from its fork to its end.
+
+    Its own time is that by the clock on the wall, without what the machine made it wait for a core (see `waiting`): so
+    a loop, a sleep or a lock uses it up, and a load on the machine does not.
 
     Args:
         kept: most bytes of output that are kept between two `output`, of its beginning and its end in equal parts.
     """
+
+    left: float
+    """Seconds of its own time that it still has for its answers. To be set by whoever asks."""
+    own: float
+    """Seconds of its own time that its answers have taken."""
+    waited: float
+    """Seconds that were not its own so far, its start among them."""
+    starved: float
+    """Of these, what it would have waited with no other code in the sandbox."""
 
     def __init__(self, sandbox: Sandbox, seed: int = 0, kept: int = 20_000) -> None:
         self._sandbox, self._half = sandbox, kept // 2
@@ -37,7 +70,9 @@ class Process:
         self._printed, printing = os.pipe()
         os.set_blocking(self._printed, False)
         self._code: int | None = None
+        self._hung_up = False
         self._ending = threading.Lock()
+        self.own, began = 0.0, time.monotonic()
         try:
             self._number = sandbox.start(seed, theirs, printing)
         except BaseException:
@@ -47,10 +82,11 @@ class Process:
             theirs.close()
             os.close(printing)
         self._await_ready()
+        self.waited = self.starved = time.monotonic() - began
 
     def _await_ready(self) -> None:
         try:
-            fault = self.receive(time.monotonic() + 20).get("error")
+            fault = (self._frame(time.monotonic() + 20) or {"error": "no answer"}).get("error")
         except Ended:
             fault = "no answer"
         if fault is not None:
@@ -59,13 +95,18 @@ class Process:
 
     def ask(self, frame: dict[str, Any], seconds: float) -> dict[str, Any]:
         """
+        Args:
+            seconds: of its own time; by the clock on the wall up to `STRETCH` times as many.
+
         Raises:
             Ended: no answer came in time, or none will come.
             ValueError: the question is too large.
+            Unfinished: the machine is too busy.
+            InfraError: the sandbox has failed.
         """
-        deadline = time.monotonic() + seconds
+        self.left, until = seconds, time.monotonic() + STRETCH * seconds
         self.send(frame, seconds)
-        return self.receive(deadline)
+        return self.receive(until)
 
     def send(self, frame: dict[str, Any], seconds: float) -> None:
         """
@@ -79,19 +120,46 @@ class Process:
         except OSError as error:
             raise Ended(late=isinstance(error, TimeoutError)) from None
 
-    def receive(self, deadline: float) -> dict[str, Any]:
-        """The next frame, whatever is printed meanwhile being kept.
+    def receive(self, until: float) -> dict[str, Any]:
+        """The next frame, whatever is printed meanwhile being kept. It takes from what is `left`.
 
         Raises:
-            Ended: it did not come until `deadline` (of the monotonic clock), or there is none.
+            Ended: it did not come in the time that was left, or there is none.
+            Unfinished: it did not come until `until`, by the monotonic clock, and the machine is to blame.
+            InfraError: the sandbox has failed.
+        """
+        began, waits = time.monotonic(), (0.0, 0.0)
+        left, own, waited, starved = self.left, self.own, self.waited, self.starved
+        frame = self._frame(min(began + min(left, _SOON), until))
+        if frame is None:
+            self._sandbox.waited(self._number, anew=True)
+        while True:
+            now = time.monotonic()
+            took = max(0.0, now - began - waits[0])
+            self.left, self.own = left - took, own + took
+            self.waited, self.starved = waited + waits[0], starved + waits[1]
+            if frame is not None:
+                return frame
+            if self.left <= 0:
+                raise Ended(late=True)
+            if now >= until and blames_machine(took, waits[1]):
+                raise Unfinished(f"the machine is too busy: of {now - began:.1f} s code had {took:.1f} s")
+            if now >= until:
+                raise Ended(late=True)
+            frame = self._frame(min(now + max(self.left, _SOON), until))
+            waits = self._sandbox.waited(self._number)
+
+    def _frame(self, deadline: float) -> dict[str, Any] | None:
+        """The next frame; None if it does not come until then.
+
+        Raises:
+            Ended: there is none.
         """
         waiting = select.poll()
         for descriptor in (self._stream.fileno(), self._printed):
             waiting.register(descriptor, select.POLLIN)
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise Ended(late=True)
+        while not self._hung_up:
+            left = max(0.0, deadline - time.monotonic())
             ready = {descriptor for descriptor, _ in waiting.poll(left * 1000)}
             if self._printed in ready and not self._drain():
                 waiting.unregister(self._printed)
@@ -102,12 +170,14 @@ class Process:
                     frame = wire.unpack(self._frames)
                 except (OSError, ValueError):
                     raise Ended(late=False) from None
-                if not part:
-                    raise Ended(late=not self._exits(deadline))
+                self._hung_up = not part
                 if frame is not None:
                     self._frames.clear()
                     self._drain()
                     return frame
+            if not left:
+                return None
+        return self._await_exit(deadline)
 
     def output(self) -> str:
         """What was printed since this was asked last, cut in its middle where it is too long."""
@@ -140,14 +210,16 @@ class Process:
             assert code is not None
             return code
 
-    def _exits(self, deadline: float) -> bool:
-        """Whether it exits by itself; that it has hung up says only that it will not answer."""
-        while True:
+    def _await_exit(self, deadline: float) -> None:
+        """That it has hung up says only that it will not answer; it may go on.
+
+        Raises:
+            Ended: it has exited.
+        """
+        while time.monotonic() < deadline:
             with self._ending:
                 if self._end(kill=False) is not None:
-                    return True
-            if time.monotonic() > deadline:
-                return False
+                    raise Ended(late=False)
             self._drain()
             time.sleep(0.001)
 

@@ -10,7 +10,7 @@ import socket
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count
@@ -83,11 +83,24 @@ class Sandbox:
         Raises:
             InfraError: the sandbox itself has failed.
         """
+        return self._ask({"end": number, "kill": kill})
+
+    def waited(self, number: int, anew: bool = False) -> tuple[float, float]:
+        """For how many seconds the machine had no core for a process, since this was asked `anew`; and for how many it
+        would have had none with no other code in the sandbox (see `waiting`).
+
+        Raises:
+            InfraError: the sandbox itself has failed.
+        """
+        waited, starved = self._ask({"waited": number, "anew": anew})
+        return waited, starved
+
+    def _ask(self, request: dict[str, Any]) -> Any:
         try:
             with self._lock:
                 assert self._zygote is not None
-                self._zygote.socket.send(json.dumps({"end": number, "kill": kill}).encode())
-                return json.loads(self._zygote.socket.recv(4096))["status"]
+                self._zygote.socket.send(json.dumps(request).encode())
+                return json.loads(self._zygote.socket.recv(4096))["answer"]
         except (OSError, ValueError) as error:
             self.close()  # a late answer would be taken for that to another question
             raise InfraError(f"the sandbox is gone: {error or type(error).__name__}") from None

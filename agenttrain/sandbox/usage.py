@@ -10,14 +10,15 @@ import subprocess
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def statistics(pid: int) -> tuple[int, int, int]:
-    """Parent, threads, resident bytes (proc_pid_stat(5)); zeros once it is gone."""
+def statistics(pid: int) -> tuple[int, int, int, int]:
+    """Parent, threads, those that may want a core, resident bytes (proc_pid_stat(5)); zeros once it is gone."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             fields = file.read().rpartition(")")[2].split()
     except OSError:
-        return 0, 0, 0
-    return int(fields[1]), int(fields[17]), int(fields[21]) * PAGE
+        return 0, 0, 0, 0
+    threads = int(fields[17])
+    return int(fields[1]), threads, threads - (fields[0] != "R"), int(fields[21]) * PAGE  # the state is its first one's
 
 
 def disk(home: str) -> int:

@@ -3,8 +3,8 @@
     python -m agenttrain.sandbox.zygote SETTINGS <socket
 
 It runs no code of a model. On its standard input it is told to start a process on two descriptors that come along
-(frames, output) and to end one; it answers an end when nothing of that process is alive any more. When the socket is
-closed, whatever the reason, it ends all and exits.
+(frames, output), and asked how long the machine has kept one waiting, or to end it; it answers an end when nothing of
+that process is alive any more. When the socket is closed, whatever the reason, it ends all and exits.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import time
 from typing import Any
 
 from agenttrain.sandbox import confine, kernel, usage, wire, worker
+from agenttrain.sandbox.waiting import Waiting
 
 WARM = """ast bisect collections copy dataclasses datetime decimal fractions functools heapq itertools json linecache
     math operator random re statistics string tempfile textwrap threading traceback typing"""
@@ -41,6 +42,8 @@ class Zygote:
         self.socket = socket.socket(fileno=0)
         self.alive: dict[int, int] = {}
         """What was started and not ended yet: number -> pid (with namespaces, the pid of their init)."""
+        self.waiting: dict[int, Waiting] = {}
+        """Of those whose time is counted."""
         self.looked = 0.0
         if not settings["namespaces"]:
             fcntl.flock(os.open(settings["homes"], os.O_RDONLY), fcntl.LOCK_EX)  # while it lives, they are in use
@@ -65,9 +68,14 @@ class Zygote:
                 return None
             request = json.loads(message)
             if "end" in request:
-                self.socket.send(json.dumps({"status": self._end(request["end"], request["kill"])}).encode())
+                self._answer(self._end(request["end"], request["kill"]))
+            elif "waited" in request:
+                self._answer(self._waited(request["waited"], request["anew"]))
             elif started := self._start(request["start"], request["seed"], *descriptors):
                 return started
+
+    def _answer(self, answer: int | tuple[float, float] | None) -> None:
+        self.socket.send(json.dumps({"answer": answer}).encode())
 
     # -- a process's life ---------------------------------------------------------------------------------------------
 
@@ -105,32 +113,43 @@ class Zygote:
         if not ended:
             return None
         del self.alive[number]
+        self.waiting.pop(number, None)
         status = os.waitstatus_to_exitcode(code)
         if not self.settings["namespaces"]:
             usage.remove(self._home(number))
         return 128 - status if status > 128 else status
 
+    def _waited(self, number: int, anew: bool) -> tuple[float, float]:
+        """Seconds up to the last look; `anew` counts from the next."""
+        if anew and number in self.alive:
+            self.waiting[number] = Waiting()
+        waiting = self.waiting.get(number)
+        return (waiting.seconds, waiting.starved) if waiting else (0.0, 0.0)
+
     def _home(self, number: int) -> str:
         return kernel.HOME if self.settings["namespaces"] else f"{self.settings['homes']}/{number}"
 
-    # -- limits that the kernel keeps for one process, or one file, only ----------------------------------------------
+    # -- what the kernel keeps or tells for one process, or one file, only --------------------------------------------
 
     def _look(self) -> None:
-        """Kill what uses more memory, in sum, or more disk than it may."""
+        """Kill what uses more memory, in sum, or more disk than it may; see who waits for a core."""
         self.looked = time.monotonic()
         namespaces = self.settings["namespaces"]
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()] if namespaces else self.alive.values()
         used = {pid: usage.statistics(pid) for pid in pids}
         children: dict[int, list[int]] = {}
-        for pid, (parent, _, _) in used.items():
+        for pid, (parent, _, _, _) in used.items():
             children.setdefault(parent, []).append(pid)
+        inside = sum(busy for pid, (_, _, busy, _) in used.items() if pid != self.pid)
         for number, pid in self.alive.items():
             tree = [pid]
             for member in tree:
                 tree += children.get(member, []) if namespaces else []
+            if number in self.waiting:
+                self.waiting[number].look(tree, inside)
             members = [used[member] for member in tree if member in used]
-            memory = sum(max(0, resident - self.resident) for _, _, resident in members)  # without what all share
-            threads = sum(threads for _, threads, _ in members)
+            memory = sum(max(0, resident - self.resident) for _, _, _, resident in members)  # without what all share
+            threads = sum(threads for _, threads, _, _ in members)
             over = memory > self.memory or threads > self.settings["processes"] + 2
             if over or (not namespaces and usage.disk(self._home(number)) > self.disk):
                 with contextlib.suppress(ProcessLookupError):

@@ -4,8 +4,9 @@ from agenttrain.env.code import Code
 from agenttrain.errors import UserError
 from agenttrain.policy.code_expert import CodeExpert
 from agenttrain.rollout import Limits, attempts, rollout
+from agenttrain.sandbox.grader import Verdict
 from agenttrain.task.code import Code as CodeTasks
-from agenttrain.types import Environment, Episode, Task
+from agenttrain.types import Environment, Episode, InfraError, Task
 
 TESTS = {"calls": [{"function": "f", "arguments": [n], "expected": 2 * n} for n in (1, 2)]}
 
@@ -61,6 +62,21 @@ def test_a_submission_ends_the_episode_with_the_graders_verdict(episode, code, s
     step = episode.step(calls(("submit", {"code": code})))
     assert (step.done, step.reward, step.messages) == (True, float(success), [])
     assert step.feedback == facts | {"success": success}
+
+
+def test_nothing_of_the_interpreter_runs_while_the_program_is_graded(episode, monkeypatch):
+    run(episode, "import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()")
+    graded = []
+
+    def grade(*_):
+        with pytest.raises(InfraError, match="closed"):
+            episode.session.run("1")
+        graded.append(True)
+        return Verdict([True])
+
+    monkeypatch.setattr("agenttrain.env.code.grade", grade)
+    assert episode.step(calls(("submit", {"code": "pass"}))).feedback["success"]
+    assert graded
 
 
 def test_what_the_interpreter_knows_is_not_part_of_the_program(episode):

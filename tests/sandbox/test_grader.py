@@ -3,6 +3,7 @@ import time
 import pytest
 
 from agenttrain.sandbox.grader import grade, same
+from agenttrain.types import InfraError
 
 ADD = {
     "calls": [
@@ -65,8 +66,35 @@ def test_each_test_has_a_fresh_process(sandbox):
 def test_time_is_bounded_for_each_test_and_for_all(sandbox):
     began = time.monotonic()
     assert verdict(sandbox, "while True: pass", seconds=0.2) == ([False, False], ["timeout"])
-    assert verdict(sandbox, "while True: pass", {"calls": ADD["calls"] * 9}, seconds=2, total=0.6)[0] == [False] * 18
-    assert time.monotonic() - began < 20, "eighteen tests of 2 s take 36"
+    assert verdict(sandbox, "while True: pass", {"calls": ADD["calls"] * 9}, seconds=9, total=1.5)[0] == [False] * 18
+    assert time.monotonic() - began < 80, "eighteen tests of 9 s take 162"
+
+
+PROGRAM = {"programs": [{"stdin": "", "stdout": "1"}]}
+SOURCE = {"functions": ["add"], "sources": ["assert add(1, 2) == 3"]}
+HANGS = "while True: pass\ndef add(a, b): return a + b"
+
+
+@pytest.mark.parametrize("tests", [ADD, PROGRAM, SOURCE], ids=["calls", "programs", "sources"])
+def test_what_a_busy_machine_kept_from_running_has_not_failed(sandbox, load, tests):
+    load(waited=0.95, starved=0.95)
+    with pytest.raises(InfraError, match="busy"):
+        grade(sandbox, HANGS, tests, seconds=5, total=0.5)
+
+
+@pytest.mark.parametrize("tests", [ADD, PROGRAM, SOURCE], ids=["calls", "programs", "sources"])
+def test_a_load_that_other_code_in_the_sandbox_makes_is_no_excuse(sandbox, load, tests, caplog):
+    load(waited=0.7, starved=0.0)
+    passed, faults = verdict(sandbox, HANGS, tests, seconds=5, total=1.5)
+    assert (set(passed), faults) == ({False}, ["timeout"])
+    assert "rollout.concurrency" in caplog.text
+
+
+def test_time_that_it_waited_for_a_core_is_not_the_codes(sandbox, load):
+    slow = "import time\ndef add(a, b):\n    time.sleep(0.6)\n    return a + b"
+    assert verdict(sandbox, slow, seconds=0.4, total=10) == ([False, False], ["timeout"])
+    load(waited=0.95, starved=0.0)
+    assert verdict(sandbox, slow, seconds=0.4, total=10) == ([True, True], [])
 
 
 SOURCES = {

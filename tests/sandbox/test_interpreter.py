@@ -60,6 +60,23 @@ def test_a_run_out_of_time_is_ended_and_the_next_begins_anew(interpreter):
     assert interpreter.run("x", 10).exception == "NameError"
 
 
+def test_a_run_that_a_busy_machine_keeps_waiting_has_longer_and_is_no_timeout(sandbox, interpreter, load):
+    load(waited=0.95, starved=0.95)
+    assert interpreter.run("import time; time.sleep(0.7)", 0.5).status == "ok"
+    began = time.monotonic()
+    with pytest.raises(InfraError, match="busy"):
+        interpreter.run("while True: pass", 0.1)
+    assert time.monotonic() - began > 0.4, "four times its seconds"
+    with pytest.raises(InfraError, match="busy"):
+        run_program(sandbox, "while True: pass", 0.1)
+    assert interpreter.run("6 * 7", 10).output == "42\n"
+
+
+def test_a_wait_that_would_not_have_been_without_other_code_does_not_excuse(interpreter, load):
+    load(waited=0.95, starved=0.1)
+    assert interpreter.run("while True: pass", 0.2).status == "timeout"
+
+
 @pytest.mark.parametrize(
     ("code", "status", "exit_code"),
     [
