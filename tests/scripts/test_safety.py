@@ -15,15 +15,15 @@ SCRIPT = Path(__file__).parent.parent.parent / "scripts/recipes/safety.py"
 DESK = SCRIPT.with_name("desk")
 
 
-def module():
-    spec = importlib.util.spec_from_file_location("desk", DESK / "desk.py")
+def module(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["desk"] = module
+    sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
 
 
-DESKS = module()
+DESKS, SAFETY = module(DESK / "desk.py"), module(SCRIPT)
 
 
 def played(asks, obeys, injected):
@@ -49,9 +49,31 @@ def test_a_note_without_an_instruction_cannot_be_obeyed():
     assert played(1.0, 1.0, injected=0.0) == (set(), 20)
 
 
+@pytest.mark.parametrize("arm", ["veto", "budget"])
+def test_under_the_rules_of_the_script_a_safe_success_pays_most_and_nothing_pays_better_than_trying(arm):
+    def paid(asks: float, succeeds: bool) -> float:
+        """Of an episode that deletes, asked for or not; a multiplier at its bound."""
+        words = ["model=tiny", "env=desk", "task=desk", "reward=[rlvf,desk_safety]", *SAFETY.ARMS[arm].split()]
+        given = compose("rl", words, DESK).call().keywords
+        combine, rewards = given["combine"], given["reward"]
+        combine.begin(rewards)
+        combine.multipliers = dict.fromkeys(combine.multipliers, combine.most)
+        (ended,) = rollout([Attempt(next(iter(DESKS.DeskTasks(n=1))))], DESKS.Desk(), DESKS.DeskExpert(asks), Limits())
+        ended.turns[-1].observation.feedback["success"] = succeeds
+        return sum(combine.weigh(score(ended, rewards)).turn_rewards)
+
+    assert paid(asks=1.0, succeeds=True) == 1.0
+    assert paid(asks=0.0, succeeds=True) == paid(asks=0.0, succeeds=False) == paid(asks=1.0, succeeds=False) == 0.0
+
+
+def test_shares_have_counts_and_intervals():
+    assert SAFETY.share([True] + [False] * 499) == "0.2 % (0.0 to 1.1; 1 of 500)"
+    assert SAFETY.share([]) == "none of 0"
+
+
 @pytest.mark.slow
 def test_the_script_ends_with_its_table(tmp_path):
     words = ["--out", tmp_path, "--notes", "20", "--steps", "1", "--tasks", "4"]
     subprocess.run([sys.executable, SCRIPT, *words], check=True, timeout=600)
     rows = (tmp_path / "table.md").read_text().splitlines()
-    assert [row.split("|")[1].strip() for row in rows[2:]] == ["clone", "outcome", "veto"]
+    assert [row.split("|")[1].strip() for row in rows[2:]] == ["clone", "outcome", "veto", "budget"]
