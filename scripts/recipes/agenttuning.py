@@ -15,7 +15,8 @@ import random
 import re
 import sys
 from pathlib import Path
-from statistics import fmean, stdev
+
+from agenttrain.eval.report import over_seeds
 
 HELD_OUT = 60
 """Records of either kind that never train."""
@@ -34,10 +35,10 @@ def main() -> int:
     found = [one_seed(chosen, seed) for seed in chosen.seeds]
     rows = [(arm, [figures[arm] for figures in found]) for arm in found[0]]
     rows += [(f"{arm}, less base", [less(figures[arm], figures["base"]) for figures in found]) for arm, _ in rows[1:]]
-    table = "| | general loss | agent loss |\n|---|---|---|\n" + "".join(
-        f"| {arm} | {interval([f['general'] for f in some])} | {interval([f['agent'] for f in some])} |\n"
-        for arm, some in rows
-    )
+    table = "| | general loss | agent loss |\n|---|---|---|\n"
+    for arm, some in rows:
+        general, agent = (over_seeds([figures[kind] for figures in some], ".2f") for kind in ("general", "agent"))
+        table += f"| {arm} | {general} | {agent} |\n"
     (chosen.out / "table.md").write_text(table)
     print(table)
     return 0
@@ -104,17 +105,6 @@ def question(line: str) -> str:
 
 def less(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
     return {name: one[name] - other[name] for name in one}
-
-
-def interval(values: list[float]) -> str:
-    """Mean and 95 % interval by Student's t."""
-    from scipy.special import stdtrit
-
-    mean = fmean(values)
-    if len(values) < 2:
-        return f"{mean:.2f}"
-    half = float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / len(values) ** 0.5
-    return f"{mean:.2f} ({mean - half:.2f} to {mean + half:.2f})"
 
 
 def lines(path: Path) -> list[str]:
