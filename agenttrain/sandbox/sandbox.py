@@ -85,15 +85,15 @@ class Sandbox:
         """
         return self._ask({"end": number, "kill": kill})
 
-    def waited(self, number: int, anew: bool = False) -> tuple[float, float]:
-        """For how many seconds the machine had no core for a process, since this was asked `anew`; and for how many it
-        would have had none with no other code in the sandbox (see `waiting`).
+    def waited(self, number: int, anew: bool = False) -> tuple[float, float, float]:
+        """Seconds for which the machine had no core for a process since this was asked `anew`; those for which it would
+        have had none with no other code in the sandbox (see `waiting`); up to when, by the monotonic clock.
 
         Raises:
             InfraError: the sandbox itself has failed.
         """
-        waited, starved = self._ask({"waited": number, "anew": anew})
-        return waited, starved
+        waited, starved, looked = self._ask({"waited": number, "anew": anew})
+        return waited, starved, looked
 
     def _ask(self, request: dict[str, Any]) -> Any:
         try:

@@ -74,7 +74,7 @@ class Zygote:
             elif started := self._start(request["start"], request["seed"], *descriptors):
                 return started
 
-    def _answer(self, answer: int | tuple[float, float] | None) -> None:
+    def _answer(self, answer: int | tuple[float, float, float] | None) -> None:
         self.socket.send(json.dumps({"answer": answer}).encode())
 
     # -- a process's life ---------------------------------------------------------------------------------------------
@@ -119,12 +119,12 @@ class Zygote:
             usage.remove(self._home(number))
         return 128 - status if status > 128 else status
 
-    def _waited(self, number: int, anew: bool) -> tuple[float, float]:
-        """Seconds up to the last look; `anew` counts from the next."""
+    def _waited(self, number: int, anew: bool) -> tuple[float, float, float]:
+        """Seconds up to the last look, and when that was; `anew` counts from the next."""
         if anew and number in self.alive:
             self.waiting[number] = Waiting()
         waiting = self.waiting.get(number)
-        return (waiting.seconds, waiting.starved) if waiting else (0.0, 0.0)
+        return (waiting.seconds, waiting.starved, self.looked) if waiting else (0.0, 0.0, self.looked)
 
     def _home(self, number: int) -> str:
         return kernel.HOME if self.settings["namespaces"] else f"{self.settings['homes']}/{number}"

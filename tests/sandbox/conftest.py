@@ -23,7 +23,7 @@ def load(monkeypatch):
             now = time.monotonic()
             if anew:
                 since[number] = now
-            return waited * (now - since[number]), starved * (now - since[number])
+            return waited * (now - since[number]), starved * (now - since[number]), now
 
         monkeypatch.setattr(Sandbox, "waited", answer)
 
