@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import time
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 from agenttrain import store
+from agenttrain.eval.report import over_seeds
 from agenttrain.types import Trajectory
 
 ALONE = ["policy.cot=0", "policy.reflexion=0"]
@@ -121,7 +121,7 @@ def table(found: list[dict[str, Figures]]) -> list[str]:
     rows = list(next(iter(found[0].values())))
     lines = ["| student | searches | " + " | ".join(rows) + " |", "|---|---|" + "---|" * len(rows)]
     for name in found[0]:
-        cells = [interval([one[name][row] for one in found]) for row in rows]
+        cells = [over_seeds([one[name][row] for one in found], low=0, high=100) for row in rows]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
@@ -143,19 +143,8 @@ def claims(found: list[dict[str, Figures]]) -> list[str]:
     measured = {what: difference(*of) for what, of in rows.items()}
     measured |= {f"points lost to noise after two look-ups: {name}": values for name, values in lost.items()}
     measured[f"the same: {mixed} - {alone}"] = [a - b for a, b in zip(lost[mixed], lost[alone], strict=True)]
-    lines = [f"| {what} | {interval(values, least=-100.0)} |" for what, values in measured.items()]
+    lines = [f"| {what} | {over_seeds(values, low=-100, high=100)} |" for what, values in measured.items()]
     return ["| difference | mean |", "|---|---|", *lines]
-
-
-def interval(values: list[float], least: float = 0.0) -> str:
-    """`7.1 (6.9 to 7.3)`, by Student's t, kept within `least` and 100."""
-    from scipy.special import stdtrit
-
-    mean, n = fmean(values), len(values)
-    if n < 2:
-        return f"{mean:.1f}"
-    half = float(stdtrit(n - 1, 0.975)) * stdev(values) / math.sqrt(n)
-    return f"{mean:.1f} ({max(least, mean - half):.1f} to {min(100.0, mean + half):.1f})"
 
 
 if __name__ == "__main__":
