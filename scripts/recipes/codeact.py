@@ -16,9 +16,10 @@ import math
 import sys
 import time
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 from agenttrain import store
+from agenttrain.eval.report import over_seeds
 from agenttrain.types import Trajectory
 
 FORMS = ("code", "json", "text")
@@ -96,23 +97,12 @@ def table(found: dict[str, list[Figures]]) -> list[str]:
     lines.append("|---|" + "---|" * (len(found) + len(rivals)))
     for row in ROWS:
         values = {form: [figures[row] for figures in seeds] for form, seeds in found.items()}
-        cells = [interval(some) for some in values.values()]
+        cells = [over_seeds(some, low=0, high=100) for some in values.values()]
         for rival in rivals:
             more = [ours - theirs for ours, theirs in zip(values["code"], values[rival], strict=True)]
-            cells.append(interval(more, least=-100.0))
+            cells.append(over_seeds(more, low=-100, high=100))
         lines.append(f"| {row} | {' | '.join(cells)} |")
     return lines
-
-
-def interval(values: list[float], least: float = 0.0) -> str:
-    """`7.1 (6.9 to 7.3)`, by Student's t, kept within `least` and 100."""
-    from scipy.special import stdtrit
-
-    mean, n = fmean(values), len(values)
-    if n < 2 or math.isnan(mean):
-        return "none" if math.isnan(mean) else f"{mean:.1f}"
-    half = float(stdtrit(n - 1, 0.975)) * stdev(values) / math.sqrt(n)
-    return f"{mean:.1f} ({max(least, mean - half):.1f} to {min(100.0, mean + half):.1f})"
 
 
 if __name__ == "__main__":

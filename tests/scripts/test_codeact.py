@@ -42,7 +42,6 @@ def test_the_table_compares_code_with_each_rival_seed_by_seed():
     assert lines[0] == "| | code | json | code - json |"
     assert len(lines) == 2 + 7
     assert lines[-1].endswith("| 20.0 (0.0 to 44.8) | 25.0 (0.2 to 49.8) | -5.0 (-5.0 to -5.0) |")
-    assert SCRIPT.interval([math.nan]) == "none"
 
 
 def test_what_is_there_is_not_run_again(tmp_path, monkeypatch):
