@@ -9,6 +9,9 @@ from agenttrain.sandbox.interpreter import Interpreter, run_program
 from agenttrain.sandbox.sandbox import Limits, Sandbox
 from agenttrain.types import Task
 
+# the verdicts of an idle machine, whatever else runs here (what a load changes: test_waiting, test_interpreter)
+Sandbox.waited = lambda self, number, anew=False: (0.0, 0.0, 0.0)
+
 
 def _report(result):
     code = 1 if result.exception else result.exit_code
