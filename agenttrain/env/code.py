@@ -91,7 +91,7 @@ class CodeEpisode:
         if call.name == "python":
             text, facts = self.session.run(code)
             return Observation(answers(action, call, text), state=state, feedback=facts)
-        self.session.close()  # nothing that it left running is to take the program's cores
+        self.session.restart()  # nothing that it left running is to take the program's cores
         verdict = grade(self.settings.sandbox, code, self.task.answer, self.settings.seconds, self.settings.grading)
         facts = {
             "tests": len(verdict.passed),

@@ -22,7 +22,8 @@ class Session:
 
     def __init__(self, sandbox: Sandbox, seed: int, seconds: float, max_chars: int, setup: str = "") -> None:
         self.seconds, self.max_chars, self.setup = seconds, max_chars, setup
-        self._interpreter = Interpreter(sandbox, seed, kept=4 * max_chars)
+        self._fork = lambda: Interpreter(sandbox, seed, kept=4 * max_chars)
+        self._interpreter = self._fork()
         self._runs: list[str] = []
         self._fresh = True
 
@@ -56,6 +57,13 @@ class Session:
             self._runs.clear()
             self._fresh = True
         return plain(result.output, self.max_chars) + self._ending(result) or "(no output)", facts
+
+    def restart(self) -> None:
+        """End all that runs; the next run begins with no names."""
+        self._interpreter.close()
+        self._interpreter = self._fork()
+        self._runs.clear()
+        self._fresh = True
 
     def close(self) -> None:
         """End the interpreter and all that it started."""
