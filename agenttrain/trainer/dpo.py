@@ -154,7 +154,7 @@ class Dpo:
             steps=trainer.state.global_step,
             train_loss=next((log["loss"] for log in reversed(trainer.state.log_history) if "loss" in log), None),
             seconds=time.monotonic() - started,
-            notes=[*notes, *_displaced(trained)],
+            notes=[*notes, *_displaced(trained, self.nll)],
         )
 
     def arguments(self, out: Path, seed: int, report_to: Sequence[str] = ()) -> DPOConfig:
@@ -237,12 +237,13 @@ def per_token(courses: Sequence[Course], half: Literal["chosen", "rejected"]) ->
     return fmean(pair[0] / count for pair, count in rows), fmean(pair[1] / count for pair, count in rows)
 
 
-def _displaced(trained: Sequence[Course]) -> list[str]:
+def _displaced(trained: Sequence[Course], nll: float) -> list[str]:
     """The fault that the loss does not see: it only asks that the rejected fall further."""
     before, after = per_token(trained, "chosen")
     if after >= before - 1e-3:
         return []
+    cure = "A lower algo.learning_rate helps, and a larger algo.nll." if nll else "algo.nll=1 holds them."
     return [
         f"The chosen episodes became less likely, too: {before:.3f} to {after:.3f} nats per token (arXiv 2402.13228). "
-        "algo.nll=1 holds them."
+        f"{cure}"
     ]
