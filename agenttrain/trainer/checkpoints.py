@@ -57,6 +57,21 @@ def newest_complete(folder: Path) -> tuple[Path | None, list[str]]:
     return None, skipped
 
 
+def to_continue(out: Path, resume: bool, model: Any) -> tuple[Path | None, list[str]]:
+    """The checkpoint that a run into `out` goes on from, if it is to go on and there is one, and what to tell of it.
+
+    Raises:
+        UserError: see `check_model`.
+    """
+    if not resume:
+        return None, []
+    checkpoint, notes = newest_complete(out / "checkpoints")
+    if checkpoint is None:
+        return None, [*notes, "No complete checkpoint: from the start."]
+    check_model(checkpoint, model)
+    return checkpoint, [*notes, f"Going on from {checkpoint}."]
+
+
 def check_model(folder: Path, model: Any) -> None:
     """Hold the model to train against the one in a checkpoint.
 

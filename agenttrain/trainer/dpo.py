@@ -14,7 +14,7 @@ from agenttrain.ranges import Count, NonNegative, Positive
 from agenttrain.trainer import checkpoints
 from agenttrain.trainer.arguments import trl_arguments
 from agenttrain.trainer.masks import find_fault
-from agenttrain.trainer.tokens import label_example
+from agenttrain.trainer.tokens import IGNORED, label_example
 from agenttrain.types import Example
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from agenttrain.model.chat import Chat
     from agenttrain.model.loaded import Loaded
-    from agenttrain.trainer.direct import Row
+    from agenttrain.trainer.direct import DirectTrainer, Row
 
 
 @dataclass(frozen=True)
@@ -109,43 +109,18 @@ class Dpo:
         Raises:
             UserError: nothing to train on, a wrong mask, an unknown name in `extra`.
         """
-        from transformers import PrinterCallback
-
-        from agenttrain.trainer.callbacks import Seal, Watch
-        from agenttrain.trainer.direct import DirectTrainer
-
         started = time.monotonic()
         known = [(pair, _row(pair, loaded.chat)) for pair in (*pairs, *heldout)]
         fitting = [(pair, row) for pair, row in known if max(map(len, row.values())) <= self.max_length]
         kept = [(pair, row) for pair, row in fitting if row["chosen"] != row["rejected"]]
         apart = set(map(id, heldout))
         train = [(pair, row) for pair, row in kept if id(pair) not in apart]
-        measured = [(pair, row) for pair, row in kept if id(pair) in apart]
         if not train:
             raise UserError(f"No pair to train on fits into algo.max_length={self.max_length} tokens and differs.")
-        checkpoint, notes = None, []
-        if resume:
-            checkpoint, notes = checkpoints.newest_complete(out / "checkpoints")
-            notes.append(f"Going on from {checkpoint}." if checkpoint else "No complete checkpoint: from the start.")
-        if checkpoint:
-            checkpoints.check_model(checkpoint, loaded.model)
-        with Watch("Training", out / "metrics.jsonl", ("loss", "rewards/accuracies")) as watch:
-            trainer = DirectTrainer(
-                model=loaded.model,
-                args=self.arguments(out, seed, report_to),
-                train_dataset=_dataset([row for _, row in train]),
-                processing_class=loaded.tokenizer,
-                callbacks=[watch, Seal()],
-            )
-            trainer.remove_callback(PrinterCallback)
-            sets = [train, measured]
-            before = [trainer.started, trainer.logprobs([row for _, row in measured], self.batch_size)]
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-            after = [trainer.logprobs([row for _, row in some], self.batch_size) for some in sets]
-        trainer.save_model(str(out / "model"))
-        if trainer.is_world_process_zero():
-            (out / "model" / "training_args.bin").unlink()  # a pickle, and no part of a model
-        trained, found = (_courses(*each) for each in zip(sets, before, after, strict=True))
+        checkpoint, notes = checkpoints.to_continue(out, resume, loaded.model)
+        measured = [(pair, row) for pair, row in kept if id(pair) in apart]
+        arguments = self.arguments(out, seed, report_to)
+        (trained, found), trainer = self._fit(loaded, [train, measured], arguments, out, checkpoint)
         return Figures(
             trained=trained,
             heldout=found,
@@ -156,6 +131,38 @@ class Dpo:
             seconds=time.monotonic() - started,
             notes=[*notes, *_displaced(trained, self.nll)],
         )
+
+    def _fit(
+        self,
+        loaded: Loaded,
+        sets: Sequence[Sequence[tuple[Preferred, Row]]],
+        arguments: DPOConfig,
+        out: Path,
+        checkpoint: Path | None,
+    ) -> tuple[list[list[Course]], DirectTrainer]:
+        """Train on the first of `sets`; what became of each pair of both."""
+        from transformers import PrinterCallback
+
+        from agenttrain.trainer.callbacks import Seal, Watch
+        from agenttrain.trainer.direct import DirectTrainer
+
+        rows = [[row for _, row in some] for some in sets]
+        with Watch("Training", out / "metrics.jsonl", ("loss", "rewards/accuracies")) as watch:
+            trainer = DirectTrainer(
+                model=loaded.model,
+                args=arguments,
+                train_dataset=_dataset(rows[0]),
+                processing_class=loaded.tokenizer,
+                callbacks=[watch, Seal()],
+            )
+            trainer.remove_callback(PrinterCallback)
+            before = [trainer.started, trainer.logprobs(rows[1], self.batch_size)]
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            after = [trainer.logprobs(some, self.batch_size) for some in rows]
+        trainer.save_model(str(out / "model"))
+        if trainer.is_world_process_zero():
+            (out / "model" / "training_args.bin").unlink()  # a pickle, and no part of a model
+        return [_courses(*each) for each in zip(sets, before, after, strict=True)], trainer
 
     def arguments(self, out: Path, seed: int, report_to: Sequence[str] = ()) -> DPOConfig:
         """TRL's form of these hyper-parameters.
@@ -221,8 +228,6 @@ def _dataset(rows: list[Row]) -> Any:
 def _courses(
     some: Sequence[tuple[Preferred, Row]], before: Sequence[tuple[float, float]], after: Sequence[tuple[float, float]]
 ) -> list[Course]:
-    from agenttrain.trainer.tokens import IGNORED
-
     found = []
     for (pair, row), (chosen, rejected), (chosen_now, rejected_now) in zip(some, before, after, strict=True):
         tokens = [sum(label != IGNORED for label in row[f"{half}_labels"]) for half in ("chosen", "rejected")]

@@ -138,12 +138,7 @@ class Grpo:
         plan = schedule(len(tasks), self.tasks_per_step, self.steps, seed)
         arguments = self.arguments(out, seed, report_to, temperature=getattr(policy, "temperature", 1.0))
         flow = Flow(tasks, env, policy, limits, score, credit, seed, combine or Terms(), at_once, compare)
-        checkpoint, notes = None, []
-        if resume:
-            checkpoint, notes = checkpoints.newest_complete(out / "checkpoints")
-            notes.append(f"Going on from {checkpoint}." if checkpoint else "No complete checkpoint: from the start.")
-        if checkpoint:
-            checkpoints.check_model(checkpoint, loaded.model)
+        checkpoint, notes = checkpoints.to_continue(out, resume, loaded.model)
         selection = Selection(len(flow.tasks), self.curriculum, self.refill, flow.seed)
         history = self._fit(loaded, flow, arguments, plan, out, checkpoint, keep, heldout, selection)
         steps = [row for row in history if "success" in row]

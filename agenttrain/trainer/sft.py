@@ -94,12 +94,7 @@ class Sft:
         sets = {name: self._tokens(some, loaded) for name, some in (named or {}).items()}
         train, kept_out = split(rows, 0.0 if sets else self.heldout, seed)
         heldout = sets or ({"": [tokens for _, tokens in kept_out]} if kept_out else {})
-        checkpoint, notes = None, []
-        if resume:
-            checkpoint, notes = checkpoints.newest_complete(out / "checkpoints")
-            notes.append(f"Going on from {checkpoint}." if checkpoint else "No complete checkpoint: from the start.")
-        if checkpoint:
-            checkpoints.check_model(checkpoint, loaded.model)
+        checkpoint, notes = checkpoints.to_continue(out, resume, loaded.model)
         losses, trainer = self._fit(loaded, [tokens for _, tokens in train], heldout, out, seed, checkpoint, report_to)
         before, after = losses.pop("", (None, None))
         return Figures(
