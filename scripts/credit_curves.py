@@ -1,7 +1,7 @@
 """Learning curves of strategies of credit, through the commands a user would type, and a table that compares them.
 
     python scripts/credit_curves.py           # every strategy, five seeds: an hour of two cores
-    python scripts/credit_curves.py --short   # the claims alone, three seeds: ten minutes
+    python scripts/credit_curves.py --short   # the claims alone, three seeds: eleven minutes
     python scripts/credit_curves.py --short --testbeds long   # forty steps, three seeds: ten minutes
 
 Every strategy starts from the same weak clone (one per seed, which the corridors have, too), takes its learning rate
