@@ -36,7 +36,8 @@ ALLOWED = {
     # real parts that an environment stands on
     "pages": {*WORDS, "shop"},
     "sql": WORDS,
-    "tau": set(),
+    "tau": {"syntax"},
+    "syntax": set(),
     "backend": {*WORDS, "services", "tau", "terminal"},
     "watch": set(),
     "overlap": set(),
@@ -44,10 +45,11 @@ ALLOWED = {
     "trajectory_record": {"types"},
     "store": {*WORDS, "trajectory_record"},
     "seen": {"types", "trajectory_record"},
-    "gorilla": {*WORDS, "jsonfile", "bm25", "world", "store"},
+    "gorilla": {*WORDS, "syntax", "jsonfile", "bm25", "world", "store"},
     # the flow: none of these knows another
     "task": {
         *WORDS,
+        "syntax",
         "jsonfile",
         "crafting",
         "corridor",
@@ -62,6 +64,7 @@ ALLOWED = {
     },
     "env": {
         *WORDS,
+        "syntax",
         "jsonfile",
         "bm25",
         "gorilla",
@@ -82,7 +85,7 @@ ALLOWED = {
     "tool": {*WORDS, "jsonfile", "world", "bm25"},
     "toolformer": {*WORDS, "jsonfile", "tool", "model"},
     # reward functions that a model wrote
-    "card": {*WORDS, "sandbox", "transcript"},
+    "card": {*WORDS, "sandbox", "syntax", "transcript"},
     "reward": {*WORDS, "model", "card", "sandbox", "transcript"},
     "transcript": WORDS,
     "credit": WORDS,

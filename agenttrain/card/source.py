@@ -8,6 +8,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from agenttrain.syntax import parse
+
 NAME = "reward"
 MODULES = ["__future__", "collections", "dataclasses", "difflib", "functools", "itertools"]
 MODULES += ["json", "math", "re", "statistics", "string", "typing"]
@@ -26,7 +28,7 @@ def fault(source: str) -> str | None:
     if len(source) > LONGEST:
         return f"has {len(source):,} characters; {LONGEST:,} are the most"
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except SyntaxError as error:
         return f"is no Python: {error.msg}, line {error.lineno}"
     except (ValueError, RecursionError, MemoryError) as error:

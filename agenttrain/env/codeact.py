@@ -16,6 +16,7 @@ from agenttrain.env.session import Session
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count, Positive
 from agenttrain.sandbox.sandbox import Limits, Sandbox
+from agenttrain.syntax import parse
 from agenttrain.types import Message, Observation, Task, Tool
 
 PROTOCOL = """Solve the task step by step. In each step think first, in a sentence or two; then do one of two things:
@@ -210,7 +211,7 @@ def signatures(source: str, task: str) -> dict[str, str]:
         UserError: `source` is no Python.
     """
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UserError(f"The tools of task {task} are no Python: {error}") from None
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]

@@ -6,10 +6,11 @@ import ast
 import io
 import re
 import tokenize
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from agenttrain.syntax import parse_expression
 
 LONGEST = 1000
 """Characters of a call beyond which it is none; a text of open brackets alone would take a square of its length."""
@@ -96,9 +97,7 @@ def _balanced(text: str, start: int) -> str:
 def _parse(source: str) -> ast.expr | None:
     for attempt in (lambda: source, lambda: _walrus(source)):
         try:
-            with warnings.catch_warnings():  # an answer may hold '\d', of which Python warns
-                warnings.simplefilter("ignore")
-                return ast.parse(attempt(), mode="eval").body
+            return parse_expression(attempt())
         except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
             continue
     return None

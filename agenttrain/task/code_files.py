@@ -11,6 +11,7 @@ from typing import Any
 
 from agenttrain.errors import UserError
 from agenttrain.jsonfile import read_records
+from agenttrain.syntax import parse
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ def _mbpp(name: str, number: int, record: dict[str, Any]) -> Problem:
 
 def _called(gold: str, tests: list[str]) -> list[str]:
     """Names that the tests call and that the solution defines (without one: all but the built-in)."""
-    calls = {node.id for test in tests for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
-    defined = {node.name for node in ast.parse(gold).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    calls = {node.id for test in tests for node in ast.walk(parse(test)) if isinstance(node, ast.Name)}
+    defined = {node.name for node in parse(gold).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     return sorted(calls & defined if defined else calls - set(dir(__builtins__)))
 
 

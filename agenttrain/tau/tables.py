@@ -8,6 +8,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from agenttrain.syntax import parse_expression
+
 Record = dict[str, Any]
 
 
@@ -65,7 +67,7 @@ class Domain(Tables):
 
     def calculate(self, expression: str) -> str:
         try:
-            return str(round(float(_value(ast.parse(expression.strip()[:500], mode="eval").body)), 2))
+            return str(round(float(_value(parse_expression(expression.strip()[:500]))), 2))
         except (SyntaxError, ArithmeticError, RecursionError, ValueError, MemoryError) as error:
             raise Refused(f"this cannot be calculated: {error}") from None
 
