@@ -39,9 +39,10 @@ def reward_model(
     pairs: Count = 8,
     heldout: Share = 0.2,
     seed: Whole = 0,
+    resume: bool = False,
     threads: Count | None = None,
 ) -> None:
-    """Train, and leave `model/`, `report.md`, `figures.json` and `metrics.jsonl` in `out`.
+    """Train, and leave `model/`, `report.md`, `figures.json`, `metrics.jsonl` and `checkpoints/` in `out`.
 
     Raises:
         UserError: nothing to train on, a fault in the files, the model folder or the settings.
@@ -52,7 +53,8 @@ def reward_model(
     loaded = model.load(out, trainable=True)
     settle_threads(loaded.model, threads)
     scorer = on_trunk(loaded)
-    figures = algo.train(scorer, split.train if algo.objective == "pairs" else split.labelled, out, seed)
+    examples = split.train if algo.objective == "pairs" else split.labelled
+    figures = algo.train(scorer, examples, out, seed, resume)
     # What it cannot read it cannot be measured on; of the training data `algo.train` has left that out already.
     read = {id(t) for t in split.played if len(scorer.encode(t)[0]) <= scorer.context}
     sets = {"training pairs": split.train, "held-out pairs": split.measured}
@@ -77,7 +79,7 @@ def reward_model(
     if figures.train_loss is not None:
         facts["training loss at the end"] = f"{figures.train_loss:.4f} nats"
     facts |= {"steps": f"{figures.steps}", "time": duration(figures.seconds)}
-    summarize(out, loaded.name, "a reward model of its trajectories", facts)
+    summarize(out, loaded.name, "a reward model of its trajectories", facts, figures.notes)
 
 
 def episodes(path: str | list[str]) -> list[Trajectory]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agenttrain.ranges import Share, Whole
 
 if TYPE_CHECKING:
+    from peft import LoraConfig
     from transformers import PreTrainedModel
 
 
@@ -26,10 +27,8 @@ class Lora:
 
     def attach(self, model: PreTrainedModel, seed: int = 0) -> Any:
         """The model with a fresh, trainable adapter (which changes nothing until it is trained)."""
-        import torch
-        from peft import LoraConfig, get_peft_model
+        from peft import LoraConfig
 
-        torch.manual_seed(seed)
         config = LoraConfig(
             r=self.r,
             lora_alpha=self.alpha,  # type: ignore[arg-type]  # peft annotates int and computes with any number
@@ -37,4 +36,13 @@ class Lora:
             target_modules=self.target_modules,
             task_type="CAUSAL_LM",
         )
-        return get_peft_model(model, config)
+        return adapted(model, config, seed)
+
+
+def adapted(model: PreTrainedModel, config: LoraConfig, seed: int = 0) -> Any:
+    """The model with a fresh adapter of peft's `config`, whose weights are drawn by `seed`."""
+    import torch
+    from peft import get_peft_model
+
+    torch.manual_seed(seed)
+    return get_peft_model(model, config)

@@ -54,7 +54,7 @@ def read(options: Pretrained, path: str, trainable: bool) -> Loaded:
     """Load `path` as `options` say. The one way in which any model comes to memory, also one that was just built."""
     quiet()
     adapter = _inspect(path)
-    base = _base(path, adapter) if adapter else path
+    base = base_of(path, adapter) if adapter else path
     model: Any = _merged(options, path, trainable)
     tokenizer = _tokenizer(path if (Path(path) / "tokenizer_config.json").exists() or not adapter else base, options)
     # Imported late: it brings in TRL.
@@ -83,7 +83,7 @@ def _merged(options: Pretrained, path: str, trainable: bool) -> Any:
     from peft import PeftModel
 
     try:
-        base = _merged(options, _base(path, adapter), trainable)
+        base = _merged(options, base_of(path, adapter), trainable)
     except UserError as error:
         raise UserError(f"{error}\n{path} is an adapter, and that is the model it belongs to.") from error
     if isinstance(base, PeftModel):
@@ -97,7 +97,7 @@ def _merged(options: Pretrained, path: str, trainable: bool) -> Any:
     return model
 
 
-def _base(path: str, adapter: dict[str, Any]) -> str:
+def base_of(path: str, adapter: dict[str, Any]) -> str:
     """What an adapter belongs to. A base that was built for its run lies beside it, wherever the two have gone."""
     recorded = str(adapter["base_model_name_or_path"])
     beside = Path(path).parent / "base"

@@ -6,9 +6,10 @@ never what the environment answered to that, which often tells the outcome.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -16,11 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import Loaded
-from agenttrain.model.pretrained import quiet
+from agenttrain.model.lora import adapted
+from agenttrain.model.pretrained import Pretrained, base_of, quiet
 from agenttrain.types import Trajectory
 
 if TYPE_CHECKING:
     from agenttrain.model.chat import Chat
+
+
+WANTED = "`agenttrain reward-model` writes one to <out>/model."
 
 
 @dataclass
@@ -86,7 +91,7 @@ class Scorer:
         return token_logits(self.model, ids, mask)
 
     def save(self, folder: Path) -> None:
-        """Write it in Hugging Face form: `AutoModelForSequenceClassification` and a tokenizer."""
+        """Write it in Hugging Face form: `AutoModelForSequenceClassification` (or its adapter) and a tokenizer."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
@@ -94,22 +99,26 @@ class Scorer:
 def token_logits(model: Any, ids: Any, mask: Any) -> Any:
     """The head of a sequence classifier at every token, where its own forward gives the last one's alone."""
     device = model.device
-    hidden = model.base_model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)[0]
-    return model.score(hidden).squeeze(-1).float()
+    classifier = model.get_base_model() if hasattr(model, "peft_config") else model
+    hidden = classifier.base_model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)[0]
+    return classifier.score(hidden).squeeze(-1).float()
 
 
 def on_trunk(loaded: Loaded) -> Scorer:
-    """A scorer on the trunk of a language model (which it takes over), with a head of zeros.
+    """A scorer on the trunk of a language model (which it takes over), with a head of zeros; where the model has an
+    adapter, with a fresh one of the same shape, to which the head belongs.
 
     Raises:
-        UserError: the model is an adapter, or its architecture has no classifier in transformers.
+        UserError: the model is quantized, or its architecture has no classifier in transformers.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    if hasattr(loaded.model, "peft_config"):
-        raise UserError("A reward model trains all of its weights: set model.lora.r=0 and model.quantize=null.")
-    config = loaded.model.config
+    if getattr(loaded.model, "is_quantized", False):
+        raise UserError("A reward model's base cannot be quantized: set model.quantize=null.")
+    adapters = getattr(loaded.model, "peft_config", {})
+    trunk: Any = loaded.model.unload() if adapters else loaded.model
+    config = trunk.config
     config.num_labels, config.pad_token_id = 1, loaded.chat.pad_id
     try:
         with torch.device("meta"):  # its trunk is replaced at once
@@ -117,42 +126,74 @@ def on_trunk(loaded: Loaded) -> Scorer:
         head = model.score
     except (ValueError, AttributeError):
         raise UserError(f"transformers puts no scalar head on a {config.model_type}: take another model.") from None
-    setattr(model, model.base_model_prefix, loaded.model.base_model)
-    trunk = loaded.model
-    model.score = torch.nn.Linear(head.in_features, 1, bias=False, device=trunk.device, dtype=trunk.dtype)
-    torch.nn.init.zeros_(model.score.weight)
+    setattr(model, model.base_model_prefix, trunk.base_model)
+    model.name_or_path = trunk.name_or_path
+    model.score = _head(head.in_features, trunk.device)
+    if adapters:
+        model = adapted(model, replace(adapters["default"], task_type="SEQ_CLS"))
     return Scorer(model, loaded.tokenizer, loaded.chat, loaded.name)
+
+
+def _head(width: int, device: Any) -> Any:
+    """Zeros, in float32 also on a trunk of bfloat16, in which a small learning rate's steps are rounded away."""
+    import torch
+
+    head = torch.nn.Linear(width, 1, bias=False, device=device, dtype=torch.float32)
+    torch.nn.init.zeros_(head.weight)
+    head.register_forward_pre_hook(lambda module, inputs: (inputs[0].to(module.weight.dtype),))
+    return head
 
 
 @cache
 def read(path: str) -> Scorer:
-    """The scorer in a folder or on the hub; read once, however many rewards use it.
+    """The scorer in a folder (also an adapter's that `reward-model` wrote) or on the hub; read once, however many
+    rewards use it.
 
     Raises:
         UserError: there is none.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     from agenttrain.model.chat import Chat
 
     quiet()
     place = str(Path(path).expanduser())
-    wanted = "`agenttrain reward-model` writes one to <out>/model."
+    if (file := Path(place) / "adapter_config.json").is_file():
+        return _read_adapter(path, place, json.loads(file.read_text(encoding="utf-8")))
     try:
         config = AutoConfig.from_pretrained(place)
         # Of another model transformers would make a classifier with a random head.
         if not any("SequenceClassification" in name for name in config.architectures or ()) or config.num_labels != 1:
-            raise UserError(f"{path} is no reward model (a sequence classifier of one label). {wanted}")
+            raise UserError(f"{path} is no reward model (a sequence classifier of one label). {WANTED}")
         model = AutoModelForSequenceClassification.from_pretrained(place)
         tokenizer = AutoTokenizer.from_pretrained(place)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         said = str(error).strip().splitlines()[0]
-        raise UserError(f"There is no reward model at {path} ({said}).\n{wanted}") from error
+        raise UserError(f"There is no reward model at {path} ({said}).\n{WANTED}") from error
     if not hasattr(model, "score"):
         raise UserError(f"{path} has no linear head of the name `score`, as reward models of TRL have.")
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     return Scorer(model, tokenizer, Chat(tokenizer), path)
+
+
+def _read_adapter(path: str, place: str, adapter: dict[str, Any]) -> Scorer:
+    """On its base, and not merged into it: so the scores are those that were trained."""
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    # Without a head of its own it would have that of zeros.
+    if adapter.get("task_type") != "SEQ_CLS" or "score" not in (adapter.get("modules_to_save") or ()):
+        raise UserError(f"{path} is no reward model, but an adapter without a scalar head. {WANTED}")
+    try:
+        scorer = on_trunk(Pretrained(path=base_of(place, adapter)).load())
+        scorer.model = PeftModel.from_pretrained(scorer.model, place)
+    except UserError as error:
+        raise UserError(f"{error}\n{path} is an adapter, and that is the model it belongs to.") from error
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"Cannot read the adapter {path}: {str(error).strip().splitlines()[0]}") from error
+    return replace(scorer, path=path)
 
 
 def _padded(rows: Sequence[list[int]], pad: int) -> tuple[Any, Any]:

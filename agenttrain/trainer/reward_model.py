@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agenttrain.errors import UserError
 from agenttrain.preferences import Pair
 from agenttrain.ranges import Count, NonNegative, Positive
+from agenttrain.trainer import checkpoints
 from agenttrain.trainer.arguments import trl_arguments
 from agenttrain.types import Trajectory
 
@@ -35,6 +36,8 @@ class Figures:
     train_loss: float | None
     """Of the last logged steps, in nats per pair or label."""
     seconds: float
+    notes: list[str] = field(default_factory=list)
+    """What a reader should know: checkpoints passed over, where training went on from."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,30 @@ class RewardModel:
     bf16: bool | None = None
     gradient_checkpointing: bool | None = None
     logging_steps: Count = 10
+    save_steps: Count | None = None
+    save_total_limit: Count = 2
     extra: dict[str, Any] = field(default_factory=dict)
 
-    def train(self, scorer: Scorer, examples: Sequence[Pair] | Sequence[Labelled], out: Path, seed: int) -> Figures:
+    def train(
+        self,
+        scorer: Scorer,
+        examples: Sequence[Pair] | Sequence[Labelled],
+        out: Path,
+        seed: int,
+        resume: bool = False,
+    ) -> Figures:
         """Train `scorer` in place, on pairs by the likelihood of Bradley and Terry, on labels by cross entropy, and
         write it to `<out>/model`.
 
+        With `resume`, goes on from the newest complete checkpoint in `<out>/checkpoints` to the very weights an
+        uninterrupted run would have reached.
+
         Raises:
-            UserError: nothing fits into `max_length`, or an unknown name in `extra`.
+            UserError: nothing fits into `max_length`, an unknown name in `extra`, a checkpoint of another model.
         """
         from transformers import PrinterCallback
 
-        from agenttrain.trainer.callbacks import Watch
+        from agenttrain.trainer.callbacks import Seal, Watch
         from agenttrain.trainer.preference import PairTrainer, TurnTrainer
 
         started = time.monotonic()
@@ -73,6 +88,7 @@ class RewardModel:
         kept = [row for row in rows if _length(row) <= min(self.max_length, scorer.context)]
         if not kept:
             raise UserError(f"Nothing to train on fits into algo.max_length={self.max_length} tokens.")
+        checkpoint, notes = checkpoints.to_continue(out, resume, scorer.model)
         kind = PairTrainer if isinstance(examples[0], Pair) else TurnTrainer
         with Watch("Training", out / "metrics.jsonl", ("loss", "accuracy")) as watch:
             trainer = kind(
@@ -80,10 +96,10 @@ class RewardModel:
                 args=self.arguments(out, seed),
                 train_dataset=_dataset(kept),
                 processing_class=scorer.tokenizer,
-                callbacks=[watch],
+                callbacks=[watch, Seal()],
             )
             trainer.remove_callback(PrinterCallback)
-            trainer.train()
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         scorer.save(out / "model")
         losses = [log["loss"] for log in trainer.state.log_history if "loss" in log]
         return Figures(
@@ -92,6 +108,7 @@ class RewardModel:
             steps=trainer.state.global_step,
             train_loss=losses[-1] if losses else None,
             seconds=time.monotonic() - started,
+            notes=notes,
         )
 
     def arguments(self, out: Path, seed: int) -> RewardConfig:
@@ -120,7 +137,9 @@ class RewardModel:
             "bf16": cuda if self.bf16 is None else self.bf16,
             "gradient_checkpointing": cuda if self.gradient_checkpointing is None else self.gradient_checkpointing,
             "logging_steps": self.logging_steps,
-            "save_strategy": "no",
+            "save_strategy": "epoch" if self.save_steps is None else "steps",
+            "save_steps": 500 if self.save_steps is None else self.save_steps,
+            "save_total_limit": self.save_total_limit,
             "report_to": [],
             "disable_tqdm": True,
         }

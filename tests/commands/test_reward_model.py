@@ -1,15 +1,20 @@
 import json
+from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
-from agenttrain import store
+from agenttrain import cli, store
 from agenttrain.commands.label import questions
 from agenttrain.commands.reward_model import ranked_right, reward_model
 from agenttrain.errors import UserError
 from agenttrain.labels import Labels
+from agenttrain.model.lora import Lora
 from agenttrain.model.scorer import read
 from agenttrain.model.tiny import Tiny
 from agenttrain.preferences import Pair
+from agenttrain.reward.learned import Learned
+from agenttrain.reward.prm import Prm
 from agenttrain.trainer.reward_model import RewardModel
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
 
@@ -69,11 +74,35 @@ def test_what_is_too_long_is_left_out_and_counted(stored, tmp_path):
         reward_model(SMALL, RewardModel(max_length=5), [str(stored)], tmp_path / "other")
 
 
-def test_an_adapter_is_refused(stored, tmp_path):
-    from agenttrain.model.lora import Lora
+@pytest.mark.parametrize("objective", ["outcomes", "turns"])
+def test_an_adapter_learns_as_well_and_rewards_read_it(stored, tmp_path, objective):
+    out, algo = tmp_path / "out", RewardModel(objective=objective, **ALGO | {"epochs": 16, "learning_rate": 3e-2})
+    marks = (
+        answered(stored, "turns", lambda q: "good" if q.shown[0].success else "bad") if objective == "turns" else None
+    )
+    reward_model(replace(SMALL, lora=Lora(r=4)), algo, str(stored), out, labels=marks, heldout=0.25)
+    assert json.loads((out / "figures.json").read_text())["held_out_pairs"]["value"] == 1.0
+    assert (out / "model/adapter_config.json").is_file()
+    assert not (out / "model/model.safetensors").exists()
+    assert "An adapter for `tiny-0`" in (out / "model/README.md").read_text()
+    reward = Learned(str(out / "model")) if objective == "outcomes" else Prm(str(out / "model"), form="absolute")
+    reward.prepare()
+    assert reward(episode(99, 0))[-1] > 0.5 > reward(episode(99, 1))[-1]
 
-    with pytest.raises(UserError, match=r"model\.lora\.r=0"):
-        reward_model(Tiny(layers=1, lora=Lora(r=2)), RewardModel(), [str(stored)], tmp_path / "out")
+
+def test_a_killed_run_goes_on_from_the_command_line_and_says_from_where(stored, tmp_path):
+    SMALL.load().save(tmp_path / "base")
+    words = ["reward-model", f"path={stored}", f"model.path={tmp_path / 'base'}", f"out={tmp_path / 'out'}"]
+    assert CliRunner().invoke(cli.app, [*words, "algo.epochs=2", "algo.save_steps=2"]).exit_code == 0
+    refused = CliRunner().invoke(cli.app, words)
+    assert refused.exit_code == 2
+    assert "resume=true" in refused.output
+    (tmp_path / "out/checkpoints/checkpoint-6/optimizer.pt").unlink()
+    again = CliRunner().invoke(cli.app, [*words, "algo.epochs=2", "algo.save_steps=2", "resume=true"])
+    assert again.exit_code == 0, again.output
+    report = (tmp_path / "out/report.md").read_text()
+    assert "checkpoint-6: optimizer.pt is missing" in report
+    assert "checkpoint-4." in report.partition("Going on from")[2]
 
 
 def answered(stored, ask, answer):

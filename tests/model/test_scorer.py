@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from agenttrain.errors import UserError
+from agenttrain.model.lora import Lora
+from agenttrain.model.pretrained import Pretrained
 from agenttrain.model.scorer import on_trunk, read
 from agenttrain.model.tiny import Tiny
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
@@ -74,6 +78,74 @@ def test_what_is_no_reward_model_is_refused(folder, tmp_path):
         read(str(tmp_path / "language"))
     with pytest.raises(UserError, match="There is no reward model at"):
         read(str(tmp_path / "nowhere"))
+
+
+def adapter(folder, built="base", **options):
+    """A scorer with an adapter, its base, both with weights that say something, and where they were written."""
+    SMALL.build(folder / built)
+    model = Pretrained(path=str(folder / built), lora=Lora(r=4), **options)
+    scorer = on_trunk(model.load(trainable=True))
+    torch.manual_seed(0)
+    for weight in filter(lambda weight: weight.requires_grad, scorer.model.parameters()):
+        torch.nn.init.normal_(weight)
+    scorer.save(folder / "model")
+    return scorer, folder / "model"
+
+
+def test_an_adapter_is_read_with_the_scores_that_it_had(tmp_path):
+    from transformers import AutoModelForSequenceClassification
+
+    scorer, written = adapter(tmp_path)
+    shown = [episode("a"), episode("a", "b c d", "e")]
+    expected = scorer.score(shown)
+    assert read(str(written)).score(shown) == expected
+    assert read(str(written)).name.rpartition("@")[2] == scorer.name.rpartition("@")[2]
+    assert expected != on_trunk(Pretrained(path=str(tmp_path / "base")).load()).score(shown), "its weights count"
+    by_others = AutoModelForSequenceClassification.from_pretrained(written, num_labels=1)
+    ids = torch.tensor([scorer.encode(shown[1])[0]])
+    assert by_others(ids).logits.item() == pytest.approx(expected[1][-1], abs=1e-4)
+
+
+def test_an_adapter_on_a_base_that_is_an_adapter_is_read(tmp_path):
+    """As where sft trained one, and the reward model another upon it."""
+    SMALL.build(tmp_path / "base")
+    policy = Pretrained(path=str(tmp_path / "base"), lora=Lora(r=2)).load(trainable=True)
+    for weight in filter(lambda weight: weight.requires_grad, policy.model.parameters()):
+        torch.nn.init.normal_(weight)
+    policy.save(tmp_path / "policy")
+    scorer = on_trunk(Pretrained(path=str(tmp_path / "policy"), lora=Lora(r=4)).load(trainable=True))
+    torch.nn.init.normal_(scorer.model.score.weight)
+    scorer.save(tmp_path / "model")
+    assert read(str(tmp_path / "model")).score([episode("a", "b")]) == scorer.score([episode("a", "b")])
+
+
+def test_a_head_is_of_float32_on_a_trunk_of_bfloat16(tmp_path):
+    scorer, _ = adapter(tmp_path, dtype="bfloat16")
+    assert scorer.model.base_model.model.model.embed_tokens.weight.dtype == torch.bfloat16
+    assert scorer.model.score.weight.dtype == torch.float32
+    ids = torch.tensor([scorer.encode(episode("a", "b"))[0]])
+    assert scorer.model(ids).logits.item() == pytest.approx(scorer.score([episode("a", "b")])[0][-1], rel=1e-2)
+
+
+def test_a_quantized_base_is_refused(tmp_path):
+    loaded = replace(SMALL, lora=Lora(r=4)).load(tmp_path, trainable=True)
+    loaded.model.get_base_model().is_quantized = True  # as bitsandbytes leaves it
+    with pytest.raises(UserError, match=r"set model\.quantize=null"):
+        on_trunk(loaded)
+
+
+def test_an_adapter_that_is_no_reward_model_or_lacks_its_base_is_refused(tmp_path):
+    replace(SMALL, lora=Lora(r=4)).load(tmp_path / "run", trainable=True).save(tmp_path / "policy")
+    with pytest.raises(UserError, match="policy is no reward model, but an adapter without a scalar head"):
+        read(str(tmp_path / "policy"))  # its head would be zeros
+    _, written = adapter(tmp_path, built="elsewhere")
+    (tmp_path / "elsewhere").rename(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"There is no folder .*elsewhere.*\n.*model is an adapter, and that is"):
+        read(str(written))
+    (tmp_path / "gone").rename(tmp_path / "elsewhere")
+    (written / "adapter_model.safetensors").write_bytes(b"torn")
+    with pytest.raises(UserError, match="Cannot read the adapter"):
+        read(str(written))
 
 
 def test_its_name_tells_two_trainings_apart(folder, tmp_path):
