@@ -105,7 +105,9 @@ def _read(verdict: dict[str, Any], count: int) -> tuple[list[int], str]:
     tiers = [tier if isinstance(tier, list) else [tier] for tier in verdict["ranking"]]
     named = [number for tier in tiers for number in tier]
     if any(type(number) is not int for number in named) or sorted(named) != [*range(1, count + 1)]:
-        raise ValueError(f"ranking must name each number from 1 to {count} once")
+        missing = ", ".join(str(number) for number in range(1, count + 1) if number not in named)
+        left_out = f"; it leaves out {missing}" if missing else ""
+        raise ValueError(f"ranking must name each number from 1 to {count} once{left_out}")
     places = {number: place for place, tier in enumerate(tiers, start=1) for number in tier}
     return [places[number] for number in range(1, count + 1)], str(verdict.get("reason") or "")
 

@@ -172,6 +172,12 @@ def test_what_does_not_rank_every_attempt_is_asked_again_and_then_fails_the_grou
     assert not any(t.scores for t in some), "never a score that nobody gave"
 
 
+def test_a_judge_who_leaves_attempts_out_is_told_which():
+    model = Model('{"ranking": [3, 1]}', by_points)
+    ranked(model, group(1, 2, 3, 4))
+    assert "each number from 1 to 4 once; it leaves out 2, 4" in model._seen[1][-1]
+
+
 def test_who_failed_around_the_agent_is_not_compared():
     some = [*group(1, 2), episode(9, 2, stop="infra_error"), episode(5, 3, turns=0, stop="timeout")]
     model = Model(by_points)
