@@ -226,6 +226,18 @@ def label(
         label(path, out, ask, most, mixed, seed, as_json)
 
 
+@app.command(short_help="Measure how far people's labels agree.")
+def agreement(
+    files: Annotated[list[Path], typer.Argument(help="Files of answers of `label`, one of each person.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+) -> None:
+    """Measure how far every two people agree on what `label` asked both, and how far that is beyond chance."""
+    with plain_faults():
+        from agenttrain.commands.agreement import agreement
+
+        agreement(files, as_json)
+
+
 @app.command(short_help="Write a run's episodes for others' tools.")
 def export(
     run: Annotated[Path, typer.Argument(help="A run's folder or a trajectory file.")],

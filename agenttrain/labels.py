@@ -28,6 +28,9 @@ ANSWERS: dict[Ask, tuple[str | int, ...]] = {
     "turns": (*VALUES, SKIPPED),
 }
 
+OPPOSITE: dict[str | int, str | int] = {"first": "second", "second": "first"}
+"""What an answer is called where the two stand the other way round."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -68,6 +71,8 @@ class Labels:
             try:
                 record = json.loads(line)
                 key = json.dumps([record["ask"], sorted(record["shown"]), record["turn"]])
+                if not isinstance(record["task"], str):
+                    raise ValueError(f"{record['task']!r} is no task's id")
                 if record["answer"] not in ANSWERS[record["ask"]]:
                     raise ValueError(f"{record['answer']!r} is none of {ANSWERS[record['ask']]}")
                 self.answers[key] = record
@@ -117,6 +122,15 @@ class Labels:
             known.setdefault(record["shown"][0], {})[record["turn"]] = VALUES[record["answer"]]
         return known
 
+    def given(self, ask: Ask) -> dict[str, tuple[str, str | int]]:
+        """Key of each question of a kind that was answered and not skipped -> its task and the answer, that about two
+        as if they had been shown in the order of their digests, so that several people's can be compared."""
+        return {
+            key: (record["task"], _in_order(record))
+            for key, record in self.answers.items()
+            if record["ask"] == ask and record["answer"] != SKIPPED
+        }
+
     def _by_marks(self, known: dict[str, Trajectory]) -> Iterable[tuple[str, str]]:
         marks = {record["shown"][0]: record["answer"] for record in self._of("ratings", known)}
         for one, other in combinations(marks, 2):
@@ -130,6 +144,11 @@ class Labels:
             for record in self.answers.values()
             if record["ask"] == ask and record["answer"] != SKIPPED and known.issuperset(record["shown"])
         ]
+
+
+def _in_order(record: dict[str, Any]) -> str | int:
+    answer: str | int = record["answer"]
+    return answer if record["shown"] == sorted(record["shown"]) else OPPOSITE.get(answer, answer)
 
 
 def content(trajectory: Trajectory) -> str:

@@ -26,6 +26,8 @@ COMMANDS = (
     "turn-values",
     "reward-model",
     "dpo",
+    "label",
+    "agreement",
     "card",
     "reward audit",
 )
