@@ -212,7 +212,7 @@ def label(
         Path | None, typer.Option(help="The file of answers; labels.jsonl beside the trajectories if not given.")
     ] = None,
     most: Annotated[int, typer.Option(help="Pairs, or trajectories, of one task.", min=1)] = 4,
-    mixed: Annotated[bool, typer.Option("--mixed", help="Only pairs of a success and a failure.")] = False,
+    mixed: Annotated[bool, typer.Option("--mixed", help="Of pairs, only those of a success and a failure.")] = False,
     seed: Annotated[int, typer.Option(help="Of the order, and of which of two stands first.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:

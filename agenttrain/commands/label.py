@@ -11,6 +11,7 @@ from itertools import combinations, zip_longest
 from pathlib import Path
 
 from agenttrain import store
+from agenttrain.errors import UserError
 from agenttrain.labels import SKIPPED, Ask, Labels, Question
 from agenttrain.preferences import usable
 from agenttrain.terminal import visible
@@ -26,6 +27,13 @@ HELP = {
     "ratings": "how good? 1 (bad) to 5",
     "turns": "this turn? + good, 0 neither, - bad",
 }
+NOTHING = {
+    "pairs": "no task has two played episodes",
+    "mixed": "no task has both a success and a failure",
+    "ratings": "there is no played episode",
+    "turns": "there is no played episode",
+}
+MORE = "Play each task several times: agenttrain generate-trajectories attempts=4"
 NARROW = 100
 """Columns of a terminal below which two episodes stand one below the other."""
 
@@ -46,16 +54,20 @@ def label(
         path: a trajectory file, or the folder of a run.
         out: the file of answers; None for `labels.jsonl` beside the trajectories.
         most: pairs of one task, or trajectories of one where each is asked about.
-        mixed: ask only for pairs of which one succeeded.
+        mixed: of pairs, ask only about those of which one succeeded.
         seed: of the order, and of which of two stands first.
         as_json: print counts as one JSON object at the end, and the questions to stderr.
 
     Raises:
-        UserError: no trajectories, nothing to compare, or a file that holds something else.
+        UserError: no trajectories, nothing to ask about, or a file that holds something else.
     """
+    if mixed and ask != "pairs":
+        raise UserError(f"--mixed chooses pairs, and --ask {ask} shows one episode at a time: leave one of them out.")
     file = path / "trajectories.jsonl" if path.is_dir() else path
     labels = Labels(out or file.parent / "labels.jsonl")
     every = list(questions(usable(store.read(file)), ask, most, mixed, seed))
+    if not every:
+        raise UserError(f"Nothing to ask: {NOTHING['mixed' if mixed else ask]} in {file}.\n{MORE}")
     said = Terminal(sys.stderr if as_json else sys.stdout)
     _ask_all(every, labels, said)
     answered = sum(question.key in labels.answers for question in every)

@@ -102,6 +102,25 @@ def test_one_of_each_task_comes_before_the_second_of_any():
     assert len(mixed) == 6
 
 
+@pytest.mark.parametrize(
+    ("attempts", "words", "message"),
+    [
+        ([0], [], "no task has two played episodes"),
+        ([1, 2], ["--mixed"], "no task has both a success and a failure"),
+        ([], ["--ask", "turns"], "no played episode"),
+        ([0, 1], ["--mixed", "--ask", "ratings"], "--mixed chooses pairs"),
+    ],
+)
+def test_where_there_is_nothing_to_ask_it_says_so(tmp_path, attempts, words, message):
+    (tmp_path / "trajectories.jsonl").touch()
+    for attempt in attempts:
+        store.append(tmp_path / "trajectories.jsonl", episode(0, attempt))
+    done = CliRunner().invoke(cli.app, ["label", str(tmp_path), *words], input="1\n")
+    assert done.exit_code == 2
+    assert message in done.output
+    assert not (tmp_path / "labels.jsonl").exists()
+
+
 def test_who_stands_first_is_chance():
     played = [episode(task, attempt) for task in range(40) for attempt in range(2)]
     first = [question.shown[0].attempt for question in questions(played, "pairs", 1, False, seed=0)]
