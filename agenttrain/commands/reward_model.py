@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -92,8 +93,10 @@ def episodes(path: str | list[str]) -> list[Trajectory]:
 def _check(algo: RewardModel, values: Path | None, labels: Path | None) -> None:
     """
     Raises:
-        UserError: labels that the objective does not learn from, or none for one that needs them.
+        UserError: labels that the objective does not learn from, or none for one that needs them; several processes.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("reward-model trains in one process: start it without torchrun.")
     turns = algo.objective == "turns"
     if (turns and values is None and labels is None) or (values is not None and not turns):
         raise UserError(

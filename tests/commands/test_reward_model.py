@@ -163,6 +163,13 @@ def test_labels_that_do_not_fit_are_refused(stored, tmp_path, objective, given, 
         reward_model(SMALL, RewardModel(objective=objective), str(stored), tmp_path / "out", **paths)
 
 
+def test_several_processes_are_refused(stored, tmp_path, monkeypatch):
+    """Each would train a model of its own and write it over the other's."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="without torchrun"):
+        reward_model(SMALL, RewardModel(), str(stored), tmp_path / "out")
+
+
 def test_held_out_episodes_beyond_the_context_are_counted_and_not_measured(stored, tmp_path):
     for task in range(8):
         long = episode(task, 1)
