@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from agenttrain.config import options
 from agenttrain.config.check import check
@@ -46,11 +47,11 @@ def parents(file):
 
 
 def whole(file):
-    """What an option says, and what it takes over from another."""
+    """What an option says, and what it takes over from another; what goes by a group that may lack is null."""
     taken = {}
     for parent in parents(file):
         taken |= whole(parent)
-    return taken | content(file)
+    return taken | OmegaConf.to_container(OmegaConf.create(content(file)), resolve=True)
 
 
 CLASSES = [file for file in FILES if "_target_" in content(file)]
