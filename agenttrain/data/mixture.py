@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from agenttrain.data.select import Report, Selected
@@ -17,7 +17,8 @@ from agenttrain.types import Example
 @dataclass(kw_only=True)
 class Mixture:
     """Every draw chooses a source by its share, and takes that source's next record in a random order; a source that
-    has no more begins anew in another order. `report` is the sum of the sources'.
+    has no more begins anew in another order. A record that is drawn again is the very same object: who reads it can
+    tell, and do his work once. `report` is the sum of the sources'.
 
     Args:
         of: name -> its records; a source may be a mixture itself.
@@ -47,7 +48,7 @@ class Mixture:
 
     def __iter__(self) -> Iterator[Example]:
         shares = {name: share for name, share in self._shares().items() if share}
-        found = {name: list(self.of[name]) for name in shares}
+        found = {name: _named(name, self.of[name]) for name in shares}
         self.report = Report()
         for name in shares:
             read = self.of[name].report
@@ -59,11 +60,17 @@ class Mixture:
         endless = {name: _passes(records, rng) for name, records in found.items()}
         n = self.n or sum(map(len, found.values()))
         for name in rng.choices(list(shares), list(shares.values()), k=n):
-            example = next(endless[name])
-            yield replace(example, part=f"{name}.{example.part}" if example.part else name)
+            yield next(endless[name])
 
     def _shares(self) -> dict[str, float]:
         return {name: self.shares.get(name, 1.0) for name in self.of}
+
+
+def _named(name: str, examples: Iterable[Example]) -> list[Example]:
+    """All of a source, which may be a mixture itself: what it drew twice stays one object."""
+    read = list(examples)
+    named = {id(one): replace(one, part=f"{name}.{one.part}" if one.part else name) for one in read}
+    return [named[id(one)] for one in read]
 
 
 def _passes(records: list[Example], rng: random.Random) -> Iterator[Example]:

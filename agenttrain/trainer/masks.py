@@ -42,18 +42,24 @@ def label_all(
 ) -> tuple[list[tuple[Example, Tokens]], Account]:
     """All records that have something to train, with their tokens, and an account of the rest.
 
+    A record that comes again as the same object (a mixture draws so) is read once; its rows share their tokens.
+
     Raises:
         UserError: a mask is wrong in any record, nothing is left to train, or no trained turn ends in a stop token.
     """
     account, kept, faults = Account(), [], []
+    known: dict[int, tuple[Example, Tokens, str | None]] = {}
     for example in examples:
-        tokens = label_example(example, chat, max_length, overlong)
+        if id(example) not in known:  # which holds the example: no other can get its id
+            tokens = label_example(example, chat, max_length, overlong)
+            known[id(example)] = example, tokens, find_fault(example, tokens, chat) if tokens.trained else None
+        _, tokens, fault = known[id(example)]
         account.records += 1
         account.lost += tokens.lost
         if not tokens.trained:
             account.dropped["no turn fits into max_length" if tokens.lost else "no turn to train"] += 1
             continue
-        if fault := find_fault(example, tokens, chat):
+        if fault:
             faults.append(f"{example.source or example.id}: {fault}")
         account.kept += 1
         account.truncated += tokens.lost > 0

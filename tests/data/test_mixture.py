@@ -37,6 +37,12 @@ def test_a_source_repeats_no_record_before_all_of_its_records_were_drawn(texts):
         assert len({*said[start : start + 7]}) == 7
 
 
+def test_a_record_that_is_drawn_again_is_the_same_object(texts):
+    general = Mixture(of={"gpt4": texts("4", 3), "gpt35": texts("35", 9)}, n=30)
+    drawn = list(Mixture(of={"agent": texts("a", 5), "general": general}, n=300))
+    assert len({id(example) for example in drawn}) == len({example.text for example in drawn}) == 17
+
+
 def test_a_mixture_may_hold_another_with_its_own_ratio(texts):
     general = Mixture(of={"gpt4": texts("4", 9), "gpt35": texts("35", 9)}, shares={"gpt4": 1, "gpt35": 4}, n=1000)
     mixture = Mixture(of={"agent": texts("a", 9), "general": general}, shares={"agent": 1, "general": 4}, n=5000)

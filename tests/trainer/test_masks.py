@@ -28,6 +28,18 @@ def test_the_account_counts_what_was_kept_cut_and_dropped(chat):
         label_all([episode()], chat, max_length=10)
 
 
+def test_a_record_that_comes_again_is_tokenized_once_and_counted_each_time(chat, monkeypatch):
+    again, lost = episode(), episode(first=False, second=False)
+    once, of_once = label_all([again], chat)
+    asked = []
+    monkeypatch.setattr(chat, "open", lambda *shown, open=chat.open: asked.append(shown) or open(*shown))
+    kept, account = label_all([again, lost, episode(), again, lost, again], chat)
+    assert len(asked) == 3
+    assert kept == once * 4
+    assert (account.kept, account.tokens) == (4, 4 * of_once.tokens)
+    assert account.dropped == {"no turn to train": 2}
+
+
 def test_a_record_without_anything_to_train_stops_the_run(chat):
     with pytest.raises(UserError, match="Nothing to train"):
         label_all([episode(first=False, second=False)], chat)
