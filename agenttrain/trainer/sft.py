@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
 from agenttrain.ranges import Count, NonNegative, Positive, Share
 from agenttrain.trainer import checkpoints
@@ -199,10 +201,20 @@ class Sft:
 
 
 def _dataset(rows: list[Tokens]) -> Any:
+    """8 bytes a token. `Dataset.from_dict` makes the same of lists, and takes eight times as much on its way."""
+    import numpy
+    import pyarrow
     from datasets import Dataset, disable_progress_bars
 
     disable_progress_bars()
-    return Dataset.from_dict({"input_ids": [row.ids for row in rows], "labels": [row.labels for row in rows]})
+    ends = numpy.cumsum([0, *(len(row.ids) for row in rows)])
+
+    def column(lists: Iterable[list[int]]) -> Any:
+        flat = numpy.fromiter(chain.from_iterable(lists), numpy.int32, ends[-1])
+        return pyarrow.ListArray.from_arrays(pyarrow.array(ends, pyarrow.int32()), pyarrow.array(flat))
+
+    columns = {"input_ids": column(row.ids for row in rows), "labels": column(row.labels for row in rows)}
+    return Dataset(pyarrow.table(columns), fingerprint=uuid4().hex)  # the usual one is made from a copy of all
 
 
 def _heldout_losses(trainer: SupervisedTrainer, name: str) -> list[tuple[int, float]]:

@@ -82,3 +82,11 @@ def test_environments_are_measured_and_leave_nothing():
     (left,) = tables("environments.py", "api", "--leaks")
     assert [numbers(left[what]) for what in ("processes", "threads", "open files")] == [[0], [0], [0]]
     assert numbers(left["memory, MB"])[0] < 20
+
+
+@pytest.mark.slow
+def test_a_record_drawn_twice_costs_its_tokens_once():
+    (found,) = tables("draws.py")
+    assert found[""] == ("once", "each")
+    once, each = numbers(found["tokens, s"])
+    assert once < each
