@@ -1,10 +1,12 @@
 """AgentTuning (arXiv 2310.12823) at tiny scale: does a model forget less if it learns acting among general texts?
 
-    python scripts/recipes/agenttuning.py --agent hotpotqa_multimethod.jsonl --general gsm8k.jsonl --seeds 0 1 2
+    python scripts/recipes/agenttuning.py --general gsm8k.jsonl --agent hotpotqa_multimethod.jsonl
+    python scripts/recipes/agenttuning.py --general gsm8k.jsonl --play 1000 --out runs/agenttuning-play
 
 A model of random weights first learns general texts, GSM8K's questions with their answers. From there it goes on with
-FireAct's trajectories, a share eta of all draws; the number of agent records is the same for every eta. `table.md` in
-`--out` has the held-out losses, with 95 % intervals over the seeds.
+agent records, a share eta of all draws: FireAct's trajectories, or (`--play`) an expert's episodes of a crafting game,
+which the model then plays itself. The number of agent records is the same for every eta. `table.md` in `--out` has
+held-out losses and success, with 95 % intervals over the seeds. What is complete in `--out` is not measured again.
 """
 
 from __future__ import annotations
@@ -20,82 +22,138 @@ from agenttrain.eval.report import over_seeds
 
 HELD_OUT = 60
 """Records of either kind that never train."""
+BASE = "base"
+Figures = dict[str, float]
+"""`general` and `agent`, losses in nats per token with loss; with `--play` success of 200 episodes, in percent."""
+COLUMNS = {"general": ("general loss", ".2f"), "agent": ("agent loss", ".2f"), "success": ("success, %", ".1f")}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--agent", type=Path, required=True, help="FireAct's records, chat form")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--agent", type=Path, help="FireAct's records, chat form")
+    source.add_argument("--play", type=int, help="episodes of the expert of conf=demo, without an error")
     parser.add_argument("--general", type=Path, required=True, help="JSON Lines of question and answer")
     parser.add_argument("--out", type=Path, default=Path("runs/agenttuning-show"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of weights, splits and draws")
     parser.add_argument("--etas", type=float, nargs="+", default=[0.2, 1.0], help="shares of agent records")
-    parser.add_argument("--draws", type=int, default=100, help="agent records that train")
+    parser.add_argument("--draws", type=int, default=100, help="agent records that train, a record again counted again")
     parser.add_argument("--texts", type=int, default=600, help="general texts that train the base, and go on training")
+    parser.add_argument("--model", default="tiny_0_2m", help="of random weights")
+    parser.add_argument("--rates", type=float, nargs=2, default=[5e-3, 1e-3], help="learning rates, base and mixture")
     chosen = parser.parse_args()
     found = [one_seed(chosen, seed) for seed in chosen.seeds]
     rows = [(arm, [figures[arm] for figures in found]) for arm in found[0]]
-    rows += [(f"{arm}, less base", [less(figures[arm], figures["base"]) for figures in found]) for arm, _ in rows[1:]]
-    table = "| | general loss | agent loss |\n|---|---|---|\n"
-    for arm, some in rows:
-        general, agent = (over_seeds([figures[kind] for figures in some], ".2f") for kind in ("general", "agent"))
-        table += f"| {arm} | {general} | {agent} |\n"
-    (chosen.out / "table.md").write_text(table)
-    print(table)
+    rows += [(f"{arm}, less base", [less(figures[arm], figures[BASE]) for figures in found]) for arm, _ in rows[1:]]
+    shown = table(rows)
+    (chosen.out / "table.md").write_text(shown)
+    print(shown)
     return 0
 
 
-def one_seed(chosen: argparse.Namespace, seed: int) -> dict[str, dict[str, float]]:
-    """Arm -> held-out set -> loss, in nats per token with loss."""
+def table(rows: list[tuple[str, list[Figures]]]) -> str:
+    kinds = list(rows[0][1][0])
+    lines = [f"| | {' | '.join(COLUMNS[kind][0] for kind in kinds)} |", "|---|" + "---|" * len(kinds)]
+    for arm, some in rows:
+        cells = [over_seeds([figures[kind] for figures in some], COLUMNS[kind][1]) for kind in kinds]
+        lines.append(f"| {arm} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def one_seed(chosen: argparse.Namespace, seed: int) -> dict[str, Figures]:
+    """Arm -> what was measured of it, now or in an earlier run."""
     folder = chosen.out / str(seed)
-    folder.mkdir(parents=True)
-    rng = random.Random(seed)
-    texts = [json.loads(line) for line in lines(chosen.general)]
-    asked = [json.dumps({"text": f"{record['question']}\n{record['answer']}"}) for record in texts]
+    done, rng = folder / "figures.json", random.Random(seed)
+    if done.is_file():
+        return json.loads(done.read_text())
+    agent = played(folder, chosen.play, seed) if chosen.play else recorded(folder, chosen.agent, rng)
+    common = [*agent, *texts(folder, chosen, rng), f"seed={seed}", f"data.seed={seed}"]
+    fresh = [f"model={chosen.model}", f"model.seed={seed}"]
+    general, mixture = (f"algo.learning_rate={rate}" for rate in chosen.rates)
+    sft(folder / BASE, *common, *fresh, *shares(0.0, 2 * chosen.texts), general)
+    found: dict[str, Figures] = {}
+    for eta in chosen.etas:
+        out = folder / f"eta-{eta}"
+        sft(out, *common, f"model.path={folder}/{BASE}/model", mixture, *shares(eta, round(chosen.draws / eta)))
+        found.setdefault(BASE, losses(out)[0])
+        found[f"eta = {eta}"] = losses(out)[1]
+        if chosen.play:
+            found[f"eta = {eta}"]["success"] = success(out, seed)
+    if chosen.play:
+        found[BASE]["success"] = success(folder / BASE, seed)
+    done.write_text(json.dumps(found))
+    return found
+
+
+def shares(eta: float, draws: int) -> list[str]:
+    return [f"data.shares={{agent: {eta:g}, general: {1 - eta:g}}}", f"data.n={draws}"]
+
+
+# -- records ----------------------------------------------------------------------------------------------------------
+
+
+def texts(folder: Path, chosen: argparse.Namespace, rng: random.Random) -> list[str]:
+    """General texts, written to files, and the settings that name them."""
+    records = [json.loads(line) for line in lines(chosen.general)]
+    asked = [json.dumps({"text": f"{record['question']}\n{record['answer']}"}) for record in records]
     rng.shuffle(asked)
-    # By question: another method's answer to a held-out question must not train.
+    write(folder / "general-heldout.jsonl", asked[:HELD_OUT])
+    write(folder / "general.jsonl", asked[HELD_OUT : HELD_OUT + chosen.texts])
+    return paths(folder, "general", "general.jsonl", "general-heldout.jsonl")
+
+
+def recorded(folder: Path, file: Path, rng: random.Random) -> list[str]:
+    """FireAct's records, split by question: another method's answer to a held-out question must not train."""
     records: dict[str, list[str]] = {}
-    for line in lines(chosen.agent):
+    for line in lines(file):
         records.setdefault(question(line), []).append(line)
     tasks = list(records.values())
     rng.shuffle(tasks)
-    write(folder / "general-heldout.jsonl", asked[:HELD_OUT])
-    write(folder / "general.jsonl", asked[HELD_OUT : HELD_OUT + chosen.texts])
     write(folder / "agent-heldout.jsonl", [task[0] for task in tasks[:HELD_OUT]])
     write(folder / "agent.jsonl", [line for task in tasks[HELD_OUT:] for line in task])
+    return paths(folder, "agent", "agent.jsonl", "agent-heldout.jsonl")
 
-    files = [f"data.of.{name}.path={folder}/{name}.jsonl" for name in ("agent", "general")]
-    sets = [f"heldout.{name}.path={folder}/{name}-heldout.jsonl" for name in ("agent", "general")]
-    common = [*files, *sets, f"seed={seed}", f"data.seed={seed}"]
-    sft(
-        folder / "base",
-        *common,
-        "model=tiny_0_2m",
-        f"model.seed={seed}",
-        "data.shares={agent: 0, general: 1}",
-        f"data.n={2 * chosen.texts}",
-        "algo.learning_rate=5e-3",
-    )
-    losses: dict[str, dict[str, float]] = {}
-    for eta in chosen.etas:
-        out = folder / f"eta-{eta}"
-        shares = f"data.shares={{agent: {eta}, general: {1 - eta:g}}}"
-        sft(out, *common, f"model.path={folder}/base/model", shares, f"data.n={round(chosen.draws / eta)}")
-        measured = [json.loads(line) for line in lines(out / "metrics.jsonl")]
-        for place, arm in ((0, "base"), (-1, f"eta = {eta}")):
-            losses[arm] = {
-                name: [m[f"heldout_{name}_loss"] for m in measured if f"heldout_{name}_loss" in m][place]
-                for name in ("general", "agent")
-            }
-    return losses
+
+def played(folder: Path, n: int, seed: int) -> list[str]:
+    """Episodes of the expert, and others of tasks that it did not play."""
+    expert = ["conf=demo", "policy.error=0", f"seed={seed}", f"task.seed={seed}"]
+    agenttrain("generate-trajectories", folder / "expert", *expert, f"task.n={n}")
+    agenttrain("generate-trajectories", folder / "expert-heldout", *expert, "task.split=heldout", f"task.n={HELD_OUT}")
+    files = ("expert/trajectories.jsonl", "expert-heldout/trajectories.jsonl")
+    return ["data@data.of.agent=trajectories", "data@heldout.agent=trajectories", *paths(folder, "agent", *files)]
+
+
+def paths(folder: Path, name: str, train: str, heldout: str) -> list[str]:
+    return [f"data.of.{name}.path={folder}/{train}", f"heldout.{name}.path={folder}/{heldout}"]
+
+
+# -- commands ---------------------------------------------------------------------------------------------------------
 
 
 def sft(out: Path, *words: str) -> None:
-    """The command as a user would type it, in this process: starting one costs more than most of these steps."""
+    agenttrain("sft", out, "conf=agenttuning_tiny", *words)
+
+
+def losses(run: Path) -> list[Figures]:
+    """Of the held-out sets, before and after."""
+    measured = [json.loads(line) for line in lines(run / "metrics.jsonl")]
+    found = {name: [m[key] for m in measured if (key := f"heldout_{name}_loss") in m] for name in ("general", "agent")}
+    return [{name: values[place] for name, values in found.items()} for place in (0, -1)]
+
+
+def success(run: Path, seed: int) -> float:
+    """In percent, of 100 held-out tasks with two attempts each."""
+    agenttrain("eval", run / "eval", "conf=demo", f"model.path={run}/model", f"seed={seed}", f"task.seed={seed}")
+    return 100 * json.loads((run / "eval" / "eval.json").read_text())["success"]["value"]
+
+
+def agenttrain(command: str, out: Path, *words: str) -> None:
+    """A command as a user would type it, in this process: starting one costs more than most of these steps."""
     from agenttrain import cli
 
-    line = ["conf=agenttuning_tiny", *words, f"out={out}"]
-    print(f"\n$ agenttrain sft {' '.join(line)}", flush=True)
-    cli.run("sft", line, None, None, False)
+    line = [*words, f"out={out}"]
+    print(f"\n$ agenttrain {command} {' '.join(line)}", flush=True)
+    cli.run(command, line, None, None, False)
 
 
 def question(line: str) -> str:
@@ -103,7 +161,7 @@ def question(line: str) -> str:
     return re.sub(r"^Question:\s*", "", user.strip())
 
 
-def less(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
+def less(one: Figures, other: Figures) -> Figures:
     return {name: one[name] - other[name] for name in one}
 
 
@@ -112,6 +170,7 @@ def lines(path: Path) -> list[str]:
 
 
 def write(path: Path, records: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(record + "\n" for record in records), encoding="utf-8")
 
 
