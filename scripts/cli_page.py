@@ -7,30 +7,15 @@ python scripts/cli_page.py --check    exit with 1 if it is out of date
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from agenttrain.cli import app
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
-COMMANDS = (
-    "generate-trajectories",
-    "sft",
-    "rl",
-    "eval",
-    "compare",
-    "report",
-    "view",
-    "inspect",
-    "credit-check",
-    "env check",
-    "env serve",
-    "rescore",
-    "turn-values",
-    "reward-model",
-    "dpo",
-    "label",
-    "agreement",
-    "card",
-    "reward audit",
-)
 
 
 def main() -> int:
@@ -46,10 +31,20 @@ def main() -> int:
 
 def page() -> str:
     parts = ["# Commands\n\nWritten by `python scripts/cli_page.py`; a test holds it to what the commands say.\n"]
-    for command in ("", *COMMANDS):
+    for command in ("", *commands(get_command(app))):
         name = f"agenttrain {command}".strip()
         parts.append(f"\n## {name}\n\n```\n{help_of(command)}\n```\n")
     return "".join(parts)
+
+
+def commands(group: Any, before: str = "") -> Iterator[str]:
+    """Of a group and the groups in it, as they are typed."""
+    for name, command in group.commands.items():
+        typed = f"{before} {name}".strip()
+        if hasattr(command, "commands"):
+            yield from commands(command, typed)
+        else:
+            yield typed
 
 
 def help_of(command: str) -> str:
