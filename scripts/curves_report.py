@@ -22,7 +22,7 @@ Point = tuple[float, float]
 """Turns per episode and success of a step of training."""
 
 LAST = 5
-"""Steps of training whose mean stands for what would have followed them."""
+"""Steps of training whose mean stands for what would have followed them, and must reach a set success."""
 FINAL = 0.8
 """From this share of the environment steps on success is called final."""
 WINDOWS = 12
@@ -88,6 +88,25 @@ def success(curve: Sequence[Point], start: float, end: float) -> float:
 def budget(runs: Sequence[Run]) -> float:
     """The environment steps that strategies are compared over: those that half of the runs have made."""
     return median(run.turns for run in runs)
+
+
+def delayed(curve: Sequence[Point], turns: float, rate: float) -> list[Point]:
+    """The curve, after environment steps (in each place of the batch) in which nothing was learned."""
+    return [(turns, rate), *curve]
+
+
+def reached(curve: Sequence[Point], level: float) -> float | None:
+    """Environment steps, in each place of the batch, until the mean success of `LAST` steps of training is `level`."""
+    for end in range(LAST, len(curve) + 1):
+        if fmean(rate for _, rate in curve[end - LAST : end]) >= level:
+            return sum(turns for turns, _ in curve[:end])
+    return None
+
+
+def thousands(curve: Sequence[Point], level: float, places: int) -> str:
+    """Of environment steps in all places together, until a success of `level` is reached."""
+    turns = reached(curve, level)
+    return "never" if turns is None else f"{turns * places / 1000:.1f}"
 
 
 def best_rate(runs: Sequence[Run]) -> float:

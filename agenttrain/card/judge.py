@@ -11,10 +11,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from agenttrain.card.function import RewardFunction
-from agenttrain.card.preference import Rule, Statistic, pattern, share_right, told_apart, value
+from agenttrain.card.preference import Rule, Statistic, pattern, share_right, stopping_gain, told_apart, value
 from agenttrain.card.source import fault
 from agenttrain.sandbox.sandbox import Sandbox
 from agenttrain.types import Trajectory
+
+STOPPING = 0.1
+"""From this share of a success on, what is gained by ending an episode early counts against a function."""
 
 
 @dataclass
@@ -30,10 +33,17 @@ class Verdict:
     why: str
     apart: float | None = None
     """Share of the pairs of failures that it values differently: what it could teach before the first success."""
+    stopping: float | None = None
+    """What a failure gains by ending at its best turn, as a share of what a success is worth."""
     parent: str | None = None
     """The version that a coder had written before, and was told about."""
     scores: list[list[float]] = field(default_factory=list, repr=False)
     """What it gave each trajectory's turns, where it is sound."""
+
+    @property
+    def merit(self) -> tuple[float, bool, float]:
+        """Of accepted ones the greatest is taken: the share, then that little is gained by stopping, then `apart`."""
+        return self.share or 0.0, (self.stopping or 0.0) <= STOPPING, self.apart or 0.0
 
     def row(self) -> dict[str, Any]:
         """Of a table or a file: all but the scores."""
@@ -71,7 +81,16 @@ class Judge:
                 scores.append(function(trajectory))
             except ValueError as error:
                 return Verdict(name, False, None, False, f"{error} (trajectory {number})")
-        return replace(self._preference(name, [value(row, self.statistic) for row in scores]), scores=scores)
+        verdict = self._preference(name, [value(row, self.statistic) for row in scores])
+        won = {
+            success: [row for row, t in zip(scores, self.trajectories, strict=True) if t.success is success]
+            for success in (True, False)
+        }
+        stopping = stopping_gain(won[True], won[False])
+        if stopping is not None and stopping > STOPPING:
+            told = f"; who stops at the best turn of a failure gains {stopping:.1%} of what a success is worth"
+            verdict = replace(verdict, why=verdict.why + told)
+        return replace(verdict, scores=scores, stopping=stopping)
 
     def _preference(self, name: str, values: Sequence[float]) -> Verdict:
         won = [trajectory.success for trajectory in self.trajectories]

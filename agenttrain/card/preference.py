@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import accumulate, combinations
 from typing import Literal
 
 Statistic = Literal["return", "mean_step"]
@@ -34,6 +34,22 @@ def told_apart(failures: Sequence[float]) -> float:
     """Share of the pairs of failures that are valued differently, beyond rounding; 0 where there is no pair."""
     pairs = list(combinations(failures, 2))
     return sum(not math.isclose(one, other) for one, other in pairs) / len(pairs) if pairs else 0.0
+
+
+def stopping_gain(successes: Sequence[Sequence[float]], failures: Sequence[Sequence[float]]) -> float | None:
+    """What a failure had earned at its best turn, of one or more, above what it had earned in the end: the mean over
+    failures, as a share of how far the mean return of successes stands above theirs.
+
+    0: nothing that was paid is taken back. An agent that ends its episode there, with a garbled call for one, keeps it,
+    and learns that sooner than the task. None where there are only successes or only failures, or successes do not earn
+    more.
+    """
+    if not successes or not failures:
+        return None
+    returns = [sum(scores) for scores in failures]
+    worth = statistics.fmean(map(sum, successes)) - statistics.fmean(returns)
+    best = [max(accumulate(scores)) for scores in failures]
+    return (statistics.fmean(best) - statistics.fmean(returns)) / worth if worth > 0 else None
 
 
 def pattern(values: Sequence[float], turns: Sequence[int], won: Sequence[bool]) -> str:

@@ -49,8 +49,9 @@ def card(
     """Judge each `*.py` of `candidates` on the trajectories of `path` that the agent itself ended, well or badly. Where
     none passes, or `trained` is to be improved on, `coder` writes versions, each after it was told of the one before.
 
-    Writes `<out>/reward.py`, the accepted one with the greatest share judged right (of equals the one that tells most
-    failures apart, then the first), `report.md` and `figures.json` with a row for every candidate, and `versions/`.
+    Writes `<out>/reward.py`, the accepted one with the greatest share judged right (of equals one that pays little for
+    ending early, then the one that tells most failures apart, then the first), `report.md` and `figures.json` with a
+    row for every candidate, and `versions/`.
 
     Raises:
         UserError: no trajectory, nobody who writes, or nothing on this machine can hold their code.
@@ -73,7 +74,7 @@ def card(
         parent = _parent(writes, judge, found, before)
         found += _written(Lineage(out / "versions").written(writes, judge, rounds, parent), out)
     sandbox.close()
-    best = max((f for f in found if f[0].accepted), key=lambda f: (f[0].share or 0.0, f[0].apart or 0.0), default=None)
+    best = max((f for f in found if f[0].accepted), key=lambda f: f[0].merit, default=None)
     out.mkdir(parents=True, exist_ok=True)
     if best:
         (out / "reward.py").write_bytes(best[1])
@@ -136,13 +137,13 @@ def _written(versions: Iterator[tuple[Verdict, str]], out: Path) -> Iterator[Can
 
 
 def _tell(figures: dict[str, Any], verdicts: Sequence[Verdict], source: Path, out: Path) -> None:
-    columns = ("candidate", "checks", "judged right", "failures told apart", "verdict", "why", "written after")
+    shares = ("judged right", "failures told apart", "gained by stopping")
+    columns = ("candidate", "checks", *shares, "verdict", "why", "written after")
     rows = [
         (
             verdict.name,
             "passed" if verdict.sound else "failed",
-            "" if verdict.share is None else f"{verdict.share:.1%}",
-            "" if verdict.apart is None else f"{verdict.apart:.1%}",
+            *("" if share is None else f"{share:.1%}" for share in (verdict.share, verdict.apart, verdict.stopping)),
             "accepted" if verdict.accepted else "rejected",
             verdict.why,
             verdict.parent or "",

@@ -2,10 +2,10 @@
 
     python scripts/recipes/card.py     # three seeds
 
-Nine functions in `card_candidates/`, five of them bad, are judged on episodes of a weak clone in corridors
-(scripts/credit_curves.py makes the clone). Then `rl` follows the sparse outcome (`reward=rlvf`) or the accepted
-function alone (`reward=card`), with the same start, corridors, seed and learning rate. `table.md` in `--out` has what
-was found. A step that is complete in `--out` is not repeated.
+Nine functions in `card_candidates/`, five of them bad, are judged on episodes of a weak clone (which
+scripts/credit_curves.py makes) in corridors of 15 rooms, where it succeeds once in a hundred. Then `rl` follows the
+sparse outcome (`reward=rlvf`) or the accepted function alone (`reward=card`), with the same start, corridors, seed,
+credit and learning rate. `table.md` in `--out` has what was found. A step that is complete in `--out` is not repeated.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -21,101 +22,101 @@ from pathlib import Path
 from statistics import fmean
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from credit_curves import clone, command
+
+from credit_curves import LONG, LONG_SLACK, clone, command, run_all
+from curves_report import LAST, Run, budget, delayed, interval, success, thousands
+
+from agenttrain import store
 
 CANDIDATES = Path(__file__).parent / "card_candidates"
-BED = ["env.kind=loops", "env.slack=2.5"]
-EPISODES = 32
-"""Of a step of training."""
-WINDOW = 5
-"""Steps of training that success is the mean of."""
-
-Curve = list[tuple[float, float]]
-"""Step by step: environment steps so far, and the share of the step's episodes that succeed."""
+KNOWS = "policy.knows=0.75"
+"""Of who is cloned. By one who knows less the model is not taught to look where it is."""
+BED = ["env.kind=loops", LONG_SLACK, LONG]
+CREDIT = ["credit=turn", "credit.gamma=0.8"]
+PLACES = 32
+"""Episodes of a step of training, side by side."""
+LEVEL = 0.25
+"""The set success."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """Of one seed."""
+class Judged:
+    """Nine functions, by the clone's own episodes."""
 
     accepted: list[str]
     rejected: list[str]
     chosen: str
-    sparse: Curve
-    dense: Curve
+    steps: int
+    """Of the environment, in these episodes."""
+    before: float
+    """Success in them."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3, help="number of them, from 0")
+    parser.add_argument("--seeds", type=int, default=3, help="number of them, 2 or more")
     parser.add_argument("--out", type=Path, default=Path("runs/card-show"))
-    parser.add_argument("--steps", type=int, default=30, help="of training")
+    parser.add_argument("--steps", type=int, default=45, help="of training")
     parser.add_argument("--jobs", type=int, default=2, help="seeds at a time")
     chosen = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
+    seeds = range(chosen.seeds)
     with ThreadPoolExecutor(chosen.jobs) as pool:
-        found = list(pool.map(partial(one_seed, chosen.out, chosen.steps), range(chosen.seeds)))
-    text = table(found)
+        run_all(pool, (partial(one_seed, chosen.out, chosen.steps, seed) for seed in seeds))
+    runs = {arm: [Run("long", arm, 0.0, s, chosen.out / str(s) / arm) for s in seeds] for arm in ("rlvf", "card")}
+    text = table(runs["rlvf"], runs["card"], [judged(chosen.out / str(seed)) for seed in seeds])
     (chosen.out / "table.md").write_text(text, encoding="utf-8")
     print(text)
 
 
-def one_seed(out: Path, steps: int, seed: int) -> Found:
+def one_seed(out: Path, steps: int, seed: int) -> None:
     """All steps, each seed with corridors, weights and sampling of its own."""
-    clone(out, "clone", [], seed)
+    clone(out, "clone", [LONG_SLACK, LONG, KNOWS], seed)
     model, folder = f"model.path={out}/clone-{seed}/sft/model", out / str(seed)
     play = ["env=corridor", *BED, "task.n=2", f"task.seed={seed}", "policy=local", model, "rollout.max_tokens=8"]
     command(folder / "own", "generate-trajectories", *play, "attempts=100", f"seed={1000 + seed}")
-    command(folder / "card", "card", f"path={folder}/own", f"candidates={CANDIDATES}", f"seed={seed}")
-    same = ["conf=corridor", *BED, model, f"task.seed={seed}", f"seed={seed}"]
+    command(folder / "judged", "card", f"path={folder}/own", f"candidates={CANDIDATES}", f"seed={seed}")
+    same = ["conf=corridor", *BED, *CREDIT, model, f"task.seed={seed}", f"seed={seed}"]
     same += [f"algo.steps={steps}", "save_trajectories=false"]
+    command(folder / "card", "rl", *same, "reward=[card]", f"reward.card.path={folder}/judged/reward.py")
     command(folder / "rlvf", "rl", *same)
-    command(folder / "dense", "rl", *same, "reward=[card]", f"reward.card.path={folder}/card/reward.py")
-    figures = json.loads((folder / "card" / "figures.json").read_text())
+
+
+def judged(folder: Path) -> Judged:
+    own = list(store.read(folder / "own/trajectories.jsonl"))
+    figures = json.loads((folder / "judged/figures.json").read_text())
     names: dict[bool, list[str]] = {True: [], False: []}
-    for judged in figures["candidates"]:
-        names[judged["accepted"]].append(judged["name"].removesuffix(".py"))
-    return Found(names[True], names[False], figures["chosen"], curve(folder / "rlvf"), curve(folder / "dense"))
+    for verdict in figures["candidates"]:
+        names[verdict["accepted"]].append(verdict["name"].removesuffix(".py"))
+    chosen = figures["chosen"].removesuffix(".py")
+    steps = sum(len(episode.turns) for episode in own)
+    return Judged(names[True], names[False], chosen, steps, fmean(episode.success for episode in own))
 
 
-def curve(folder: Path) -> Curve:
-    """Of a run of `rl`."""
-    points, made = [], 0.0
-    for line in (folder / "metrics.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        if "success" in row:
-            made += row["turns"] * EPISODES
-            points.append((made, row["success"]))
-    return points
-
-
-def reached(some: Curve, level: float) -> float | None:
-    """Environment steps until `WINDOW` steps of training succeed as often as `level`."""
-    for end in range(WINDOW, len(some) + 1):
-        if fmean(rate for _, rate in some[end - WINDOW : end]) >= level:
-            return some[end - 1][0]
-    return None
-
-
-def table(found: list[Found]) -> str:
-    """A row per seed. The level is the sparse reward's success at its end; steps are the environment's."""
-    columns = (
-        "seed",
-        "accepted",
-        "rejected",
-        "trained by",
-        "success of rlvf",
-        "of card",
-        "env steps to it: rlvf",
-        "card",
-    )
-    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+def table(sparse: Sequence[Run], dense: Sequence[Run], found: Sequence[Judged]) -> str:
+    """A row per seed, then the difference of the two by seed, once with the judged episodes counted."""
+    end = budget([*sparse, *dense])
+    columns = ("seed", "accepted", "rejected", "trained by", "clone", "last success by rlvf", "by card")
+    to_level = f"thousand steps to {LEVEL:.0%}: "
+    columns += (f"{to_level}rlvf", "card", "card, judged episodes counted")
+    lines = [f"{end * PLACES / 1000:.1f} thousand environment steps; {LEVEL:.0%} over {LAST} steps of training.\n"]
+    lines += [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    counted = [delayed(run.curve, one.steps / PLACES, one.before) for run, one in zip(dense, found, strict=True)]
     for seed, one in enumerate(found):
-        level, last = (fmean(rate for _, rate in some[-WINDOW:]) for some in (one.sparse, one.dense))
-        own, other = reached(one.sparse, level), reached(one.dense, level)
-        cells = [str(seed), ", ".join(one.accepted), ", ".join(one.rejected), one.chosen.removesuffix(".py")]
-        cells += [f"{level:.3f}", f"{last:.3f}", f"{own:,.0f}", f"{other:,.0f}" if other else "never"]
+        cells = [str(seed), ", ".join(one.accepted), ", ".join(one.rejected), one.chosen, f"{one.before:.3f}"]
+        cells += [f"{fmean(rate for _, rate in run.curve[-LAST:]):.3f}" for run in (sparse[seed], dense[seed])]
+        cells += [thousands(curve, LEVEL, PLACES) for curve in (sparse[seed].curve, dense[seed].curve, counted[seed])]
         lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "| difference, paired by seed | mean success (95 %) | final success (95 %) |", "|---|---|---|"]
+    for name, curves in (("card - rlvf", [run.curve for run in dense]), ("the same, episodes counted", counted)):
+        gains = [
+            [
+                success(one, start, end) - success(other.curve, start, end)
+                for one, other in zip(curves, sparse, strict=True)
+            ]
+            for start in (0.0, 0.8 * end)
+        ]
+        lines.append(f"| {name} | {' | '.join(map(interval, gains))} |")
     return "\n".join(lines) + "\n"
 
 

@@ -26,7 +26,7 @@ from statistics import fmean, pvariance
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from credit_curves import clone, command, run_all
-from curves_report import Point, Run, budget, interval, success
+from curves_report import LAST, Point, Run, budget, delayed, interval, success, thousands
 
 from agenttrain import store
 from agenttrain.types import Trajectory
@@ -41,8 +41,8 @@ BASES = {"grpo": ["credit=grpo"], "turn": TURN}
 """Credit of the outcome alone; the second is that of the process reward."""
 PLACES = 32
 """Episodes of a step of training, side by side."""
-TARGET, WINDOW = 0.5, 5
-"""The set success, and the steps of training in a row whose mean must reach it."""
+TARGET = 0.5
+"""The set success."""
 K = "8"
 
 
@@ -131,34 +131,22 @@ def errors(judged: Sequence[Trajectory]) -> tuple[float, float]:
     return fmean((p - outcome) ** 2 for p, outcome in known), pvariance([float(outcome) for _, outcome in known])
 
 
-def delayed(curve: Sequence[Point], judged: Judged) -> list[Point]:
-    """The curve, after the steps in which labels were made and nothing was learned."""
-    return [(judged.steps / PLACES, judged.before), *curve]
-
-
-def reached(curve: Sequence[Point]) -> float | None:
-    """Thousands of environment steps until the mean success of `WINDOW` steps of training reaches `TARGET`."""
-    for end in range(WINDOW, len(curve) + 1):
-        if fmean(rate for _, rate in curve[end - WINDOW : end]) >= TARGET:
-            return sum(turns for turns, _ in curve[:end]) * PLACES / 1000
-    return None
-
-
 def table(runs: Mapping[str, Sequence[Run]], judged: Mapping[str, Sequence[Judged]]) -> str:
     """Curves, their differences by seed, and the models."""
     end = budget([run for own in runs.values() for run in own])
     curves: dict[str, list[list[Point]]] = {arm: [run.curve for run in own] for arm, own in runs.items()}
     for name, models in judged.items():
-        curves[f"{name}, labels counted"] = [delayed(c, j) for c, j in zip(curves[name], models, strict=True)]
+        labels = [(judged.steps / PLACES, judged.before) for judged in models]
+        curves[f"{name}, labels counted"] = [delayed(c, *own) for c, own in zip(curves[name], labels, strict=True)]
     whole = {arm: [success(curve, 0, end) for curve in own] for arm, own in curves.items()}
     last = {arm: [success(curve, 0.8 * end, end) for curve in own] for arm, own in curves.items()}
     lines = [
-        f"{end * PLACES / 1000:.1f} thousand environment steps; {TARGET:.0%} over {WINDOW} steps of training.\n",
+        f"{end * PLACES / 1000:.1f} thousand environment steps; {TARGET:.0%} over {LAST} steps of training.\n",
         f"| rl | mean success (95 %) | final success (95 %) | thousand steps to {TARGET:.0%}, by seed |",
         "|---|---|---|---|",
     ]
     for arm, own in curves.items():
-        steps = ", ".join("never" if (r := reached(curve)) is None else f"{r:.1f}" for curve in own)
+        steps = ", ".join(thousands(curve, TARGET, PLACES) for curve in own)
         lines.append(f"| {arm} | {interval(whole[arm], '')} | {interval(last[arm], '')} | {steps} |")
     lines += ["", "| difference, paired by seed | mean success (95 %) | seeds above | final success (95 %) |"]
     lines += ["|---|---|---|---|"]

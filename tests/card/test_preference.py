@@ -1,6 +1,6 @@
 import pytest
 
-from agenttrain.card.preference import pattern, share_right, told_apart, value
+from agenttrain.card.preference import pattern, share_right, stopping_gain, told_apart, value
 
 
 def test_the_return_pays_length_and_the_mean_does_not():
@@ -26,6 +26,16 @@ def test_failures_are_told_apart_by_their_values():
     assert told_apart([0.0, 1.0, 2.0]) == 1.0
     assert told_apart([0.0, 0.0, 1.0]) == pytest.approx(2 / 3)
     assert told_apart([0.1 + 0.2, 0.3]) == told_apart([1.0]) == told_apart([]) == 0.0
+
+
+def test_what_stopping_gains_is_what_would_have_been_taken_back():
+    successes = [[1.0, 1.0], [2.0]]
+    assert stopping_gain(successes, [[0.5, 0.0], [0.0, 0.5]]) == 0.0
+    # 1 and 0.5 at their best turns, 0 and 0 in the end; the first turn is always played.
+    assert stopping_gain(successes, [[0.5, 0.5, -1.0], [0.5, -0.5]]) == pytest.approx(0.75 / 2)
+    assert stopping_gain([[0.0]], [[-1.0, -1.0]]) == pytest.approx(1 / 2)
+    assert stopping_gain([[0.0]], [[1.0, -0.5]]) is None, "successes earn less"
+    assert stopping_gain([], [[1.0]]) is stopping_gain([[1.0]], []) is None
 
 
 def test_each_kind_of_bad_value_is_called_by_its_name():

@@ -74,7 +74,7 @@ def test_of_nine_the_five_bad_ones_are_rejected_each_for_its_reason(tmp_path):
     assert {name for name, row in rows.items() if not row["sound"]} == {"nan", "files"}
     assert (figures["successes"], figures["failures"], figures["chosen"]) == (2, 2, "asked.py")
     assert (tmp_path / "out/reward.py").read_bytes() == (candidates / "asked.py").read_bytes()
-    assert "| long.py | passed | 0.0% | 100.0% | rejected |" in (tmp_path / "out/report.md").read_text()
+    assert "| long.py | passed | 0.0% | 100.0% |  | rejected |" in (tmp_path / "out/report.md").read_text()
 
 
 def test_none_that_passes_is_status_1_and_no_reward(tmp_path):
@@ -111,11 +111,23 @@ def test_an_empty_folder_is_the_users_fault(tmp_path):
 
 def test_of_equals_it_is_the_one_that_tells_failures_apart(tmp_path):
     sparse = "    return [0.0] * (len(turns) - 1) + [1.0 - bool(turns[-1]['tool_error'])]"
-    bodies = {"a_flat": sparse, "b_dense": sparse.replace("[0.0] *", "[-0.1] *")}
+    bodies = {"a_flat": sparse, "b_dense": sparse.replace("[0.0] *", "[0.1] *")}
     card(stored(tmp_path, (True, False, True, False, False)), written(tmp_path, bodies), tmp_path / "out", seconds=20.0)
     figures = json.loads((tmp_path / "out/figures.json").read_text())
     assert [(row["share"], row["apart"]) for row in figures["candidates"]] == [(1.0, 0.0), (1.0, 1.0)]
     assert figures["chosen"] == "b_dense.py"
+
+
+def test_of_equals_it_is_not_the_one_that_pays_for_ending_early(tmp_path):
+    kept = "    return [0.1] * (len(turns) - 1) + [1.0 - bool(turns[-1]['tool_error'])]"
+    bodies = {"a_taken_back": kept.replace("bool(", "1.2 * bool("), "b_kept": kept}
+    card(stored(tmp_path, (True, False, True, False, False)), written(tmp_path, bodies), tmp_path / "out", seconds=20.0)
+    figures = json.loads((tmp_path / "out/figures.json").read_text())
+    rows = figures["candidates"]
+    assert [(row["accepted"], row["share"], row["apart"]) for row in rows] == [(True, 1.0, 1.0)] * 2
+    assert rows[0]["stopping"] == pytest.approx(0.2 / (1.1 - (0.1 + 0.3 + 0.4) / 3))
+    assert "who stops at the best turn of a failure gains" in rows[0]["why"]
+    assert (rows[1]["stopping"], figures["chosen"]) == (0.0, "b_kept.py")
 
 
 def test_a_part_is_drawn_and_told_and_what_is_too_large_is_no_candidates_fault(tmp_path):

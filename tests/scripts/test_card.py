@@ -9,6 +9,7 @@ import pytest
 
 from agenttrain import store
 from agenttrain.commands.card import card
+from agenttrain.config.compose import compose
 from agenttrain.errors import UserError
 from agenttrain.sandbox.sandbox import Sandbox
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
@@ -60,14 +61,32 @@ def test_the_five_bad_ones_are_rejected_and_one_that_tells_failures_apart_is_cho
     assert figures["chosen"] == "furthest.py"
 
 
-def test_a_level_is_reached_by_the_mean_of_five_steps(script):
-    some = [(100.0 * n, rate) for n, rate in enumerate([0.0, 1.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.5], start=1)]
-    assert script.reached(some, 0.2) == 500.0
-    assert script.reached(some, 0.3) == 600.0
-    assert script.reached(some, 0.4) is None
+def test_every_command_composes_and_both_are_trained_alike_but_for_the_reward(script, tmp_path, monkeypatch):
+    settings = {}
+    monkeypatch.setattr(script, "clone", lambda *args: None)
+    monkeypatch.setattr(
+        script, "command", lambda out, *words: settings.update({out.name: compose(words[0], [*words[1:]]).values})
+    )
+    script.one_seed(tmp_path, 7, 3)
+    sparse, dense = settings["rlvf"], settings["card"]
+    assert {key for key in sparse if sparse[key] != dense[key]} == {"reward"}
+    assert [*dense["reward"]] == ["card"]
+    assert settings["own"]["env"] == sparse["env"]
+    assert settings["own"]["task"] == sparse["task"]
 
 
-def test_environment_steps_are_all_turns_of_the_episodes_so_far(script, tmp_path):
-    rows = [{"turns": 20.0, "success": 0.1}, {"epoch": 1}, {"turns": 10.0, "success": 0.2}]
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert script.curve(tmp_path) == [(640.0, 0.1), (960.0, 0.2)]
+def test_the_table_pairs_by_seed_and_counts_the_judged_episodes(script, tmp_path):
+    def run(arm, seed, rate):
+        folder = tmp_path / f"{arm}-{seed}"
+        folder.mkdir()
+        rows = [{"turns": 10.0, "success": rate + 0.1 * seed}] * 10
+        (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        return script.Run("long", arm, 0.0, seed, folder)
+
+    sparse, dense = ([run(arm, seed, rate) for seed in range(3)] for arm, rate in (("rlvf", 0.0), ("card", 0.5)))
+    judged = [script.Judged(["furthest"], ["bad_constant"], "furthest", 1600, 0.1)] * 3
+    lines = script.table(sparse, dense, judged).splitlines()
+    assert lines[0] == "3.2 thousand environment steps; 25% over 5 steps of training."
+    assert "| 0 | furthest | bad_constant | furthest | 0.100 | 0.000 | 0.500 | never | 1.6 | 2.9 |" in lines
+    assert lines[-2] == "| card - rlvf | +0.500 (+0.500 to +0.500) | +0.500 (+0.500 to +0.500) |"
+    assert lines[-1].startswith("| the same, episodes counted | +0.200 (")

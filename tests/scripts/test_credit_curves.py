@@ -54,6 +54,19 @@ def test_a_curve_that_ends_early_goes_on_as_its_last_steps_did():
     assert table.success(curve, 60, 100) == pytest.approx(0.7)
 
 
+def test_a_success_is_reached_by_the_mean_of_five_steps_in_a_row():
+    curve = [(10.0, 0.9), *[(10.0, 0.0)] * 4, *[(10.0, 0.5)] * 5]
+    assert table.reached(curve, 0.5) == 100.0
+    assert table.reached(curve[:-1], 0.5) is None
+    assert table.reached(curve, 0.1) == 50.0
+
+
+def test_steps_in_which_nothing_was_learned_delay_a_curve():
+    late = table.delayed([(20.0, 0.9)], 100.0, 0.2)
+    assert table.success(late, 0, 120) == pytest.approx((100 * 0.2 + 20 * 0.9) / 120)
+    assert table.reached(table.delayed([(10.0, 0.5)] * 5, 1.0, 0.0), 0.5) == 51.0
+
+
 def test_an_interval_is_student_s():
     assert table.interval([0.1, 0.2, 0.3]) == "+0.200 (-0.048 to +0.448)"  # 4.303 * 0.1 / sqrt(3)
 

@@ -53,19 +53,6 @@ def test_every_command_composes_and_reads_what_another_left(script, tmp_path, mo
     assert settings["rl-grpo"]["algo"] == base["algo"]
 
 
-def test_labels_delay_a_curve_by_their_steps(script):
-    late = script.delayed([(20.0, 0.9)], script.Judged(3200, 0.2, *[0.0] * 5))
-    assert late == [(100.0, 0.2), (20.0, 0.9)]
-    assert script.success(late, 0, 120) == pytest.approx((100 * 0.2 + 20 * 0.9) / 120)
-
-
-def test_a_success_is_reached_by_the_mean_of_five_steps_in_a_row(script):
-    curve = [(10.0, 0.9), *[(10.0, 0.0)] * 4, *[(10.0, 0.5)] * 5]
-    assert script.reached(curve) == pytest.approx(100 * 32 / 1000)
-    assert script.reached(curve[:-1]) is None
-    assert script.reached(script.delayed(curve, script.Judged(32, 0.0, *[0.0] * 5))) == pytest.approx(101 * 32 / 1000)
-
-
 def test_the_error_is_of_the_probability_after_each_turn_but_the_last(script):
     def episode(success, *scores):
         turns = [Turn(Action({}), Observation([])) for _ in scores]

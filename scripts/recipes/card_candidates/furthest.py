@@ -1,15 +1,14 @@
-"""Good: on the last turn the furthest room that was ever seen; the end is worth more than any."""
+"""Good: every room that is seen for the first time, the end too; what throws back takes nothing away."""
 
 import re
 
 
 def reward(trajectory: dict) -> list[float]:
-    seen = 0.0
+    seen, scores = 1, []
     for turn in trajectory["turns"]:
+        before = seen
         for message in turn["observation"]:
             found = re.search(r"in [a-z]+(\d+)$", message["content"])
-            if message["content"].endswith("the end"):
-                seen = 1.0
-            elif found:
-                seen = max(seen, int(found[1]) / 10)
-    return [0.0] * (len(trajectory["turns"]) - 1) + [seen]
+            seen = max(seen, int(found[1])) if found else seen + message["content"].endswith("the end")
+        scores.append((seen - before) / 10)
+    return scores
