@@ -89,4 +89,4 @@ def test_the_table_pairs_by_seed_and_counts_the_judged_episodes(script, tmp_path
     assert lines[0] == "3.2 thousand environment steps; 25% over 5 steps of training."
     assert "| 0 | furthest | bad_constant | furthest | 0.100 | 0.000 | 0.500 | never | 1.6 | 2.9 |" in lines
     assert lines[-2] == "| card - rlvf | +0.500 (+0.500 to +0.500) | +0.500 (+0.500 to +0.500) |"
-    assert lines[-1].startswith("| the same, episodes counted | +0.200 (")
+    assert lines[-1].startswith("| the same, episodes counted | +0.250 (")
