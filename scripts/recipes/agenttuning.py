@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import re
 import sys
@@ -25,7 +26,12 @@ HELD_OUT = 60
 BASE = "base"
 Figures = dict[str, float]
 """`general` and `agent`, losses in nats per token with loss; with `--play` success of 200 episodes, in percent."""
-COLUMNS = {"general": ("general loss", ".2f"), "agent": ("agent loss", ".2f"), "success": ("success, %", ".1f")}
+COLUMNS = {
+    "general": ("general loss", ".2f", math.inf),
+    "agent": ("agent loss", ".2f", math.inf),
+    "success": ("success, %", ".1f", 100),
+}
+"""Heading, digits, and what no value is above; none is below 0."""
 
 
 def main() -> int:
@@ -43,21 +49,30 @@ def main() -> int:
     parser.add_argument("--rates", type=float, nargs=2, default=[5e-3, 1e-3], help="learning rates, base and mixture")
     chosen = parser.parse_args()
     found = [one_seed(chosen, seed) for seed in chosen.seeds]
-    rows = [(arm, [figures[arm] for figures in found]) for arm in found[0]]
-    rows += [(f"{arm}, less base", [less(figures[arm], figures[BASE]) for figures in found]) for arm, _ in rows[1:]]
-    shown = table(rows)
-    (chosen.out / "table.md").write_text(shown)
-    print(shown)
+    text = table({arm: [figures[arm] for figures in found] for arm in found[0]})
+    (chosen.out / "table.md").write_text(text)
+    print(text)
     return 0
 
 
-def table(rows: list[tuple[str, list[Figures]]]) -> str:
-    kinds = list(rows[0][1][0])
+def table(arms: dict[str, list[Figures]]) -> str:
+    """A row for each arm, then for what it has more than the base with the same seed, and the first than the last."""
+    base, *others = arms
+    kinds = list(arms[base][0])
     lines = [f"| | {' | '.join(COLUMNS[kind][0] for kind in kinds)} |", "|---|" + "---|" * len(kinds)]
-    for arm, some in rows:
-        cells = [over_seeds([figures[kind] for figures in some], COLUMNS[kind][1]) for kind in kinds]
+    for arm, seeds in arms.items():
+        cells = (over_seeds([one[kind] for one in seeds], form, low=0, high=most) for kind, form, most in shown(kinds))
         lines.append(f"| {arm} | {' | '.join(cells)} |")
+    pairs = [(arm, base) for arm in others] + ([(others[0], others[-1])] if len(others) > 1 else [])
+    for one, other in pairs:
+        apart = list(zip(arms[one], arms[other], strict=True))
+        cells = (over_seeds([a[kind] - b[kind] for a, b in apart], form) for kind, form, _ in shown(kinds))
+        lines.append(f"| {one}, less {other} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def shown(kinds: list[str]) -> list[tuple[str, str, float]]:
+    return [(kind, *COLUMNS[kind][1:]) for kind in kinds]
 
 
 def one_seed(chosen: argparse.Namespace, seed: int) -> dict[str, Figures]:
@@ -159,10 +174,6 @@ def agenttrain(command: str, out: Path, *words: str) -> None:
 def question(line: str) -> str:
     user = next(m["content"] for m in json.loads(line)["messages"] if m["role"] == "user")
     return re.sub(r"^Question:\s*", "", user.strip())
-
-
-def less(one: Figures, other: Figures) -> Figures:
-    return {name: one[name] - other[name] for name in one}
 
 
 def lines(path: Path) -> list[str]:

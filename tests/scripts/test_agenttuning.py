@@ -81,10 +81,19 @@ def test_who_plays_is_measured_on_tasks_that_the_expert_did_not_play(script, cho
     assert script.one_seed(chosen, 3) == found, "of the earlier run: out is there, and nothing may be made again"
 
 
-def test_the_table_has_a_row_for_each_difference(script):
-    rows = [("base", [{"general": 4.0, "agent": 6.0}, {"general": 5.0, "agent": 6.0}])]
-    assert script.table(rows).splitlines() == [
-        "| | general loss | agent loss |",
+def test_the_table_has_a_row_for_each_arm_and_each_difference(script):
+    values = {"base": (4.0, 5.0), "eta = 0.2": (3.0, 5.0), "eta = 1.0": (6.0, 6.0)}
+    arms = {
+        arm: [{"general": value, "success": 99.0 + place} for place, value in enumerate(both)]
+        for arm, both in values.items()
+    }
+    assert script.table(arms).splitlines() == [
+        "| | general loss | success, % |",
         "|---|---|---|",
-        "| base | 4.50 (-1.85 to 10.85) | 6.00 (6.00 to 6.00) |",
+        "| base | 4.50 (0.00 to 10.85) | 99.5 (93.1 to 100.0) |",
+        "| eta = 0.2 | 4.00 (0.00 to 16.71) | 99.5 (93.1 to 100.0) |",
+        "| eta = 1.0 | 6.00 (6.00 to 6.00) | 99.5 (93.1 to 100.0) |",
+        "| eta = 0.2, less base | -0.50 (-6.85 to 5.85) | 0.0 (0.0 to 0.0) |",
+        "| eta = 1.0, less base | 1.50 (-4.85 to 7.85) | 0.0 (0.0 to 0.0) |",
+        "| eta = 0.2, less eta = 1.0 | -2.00 (-14.71 to 10.71) | 0.0 (0.0 to 0.0) |",
     ]
