@@ -1,6 +1,7 @@
 """CodeAct (arXiv 2402.01030) at tiny scale: the same questions by code, JSON and text; who needs the fewest turns?
 
-    python scripts/recipes/codeact.py --out runs/codeact-show
+    python scripts/recipes/codeact.py --out runs/codeact-show              # the teacher, within a minute
+    python scripts/recipes/codeact.py --train --n 2000                     # the model, too: an hour of two cores
 
 Questions about crates take a call of a tool for each crate and one for each pair of numbers. For each seed and form of
 actions the scripted teacher plays; with `--train` a model of a million random weights learns from what the paper's
