@@ -1,128 +1,171 @@
 """Toolformer (arXiv 2302.04761) at tiny scale: does the filter find the useful calls, and does training on them help?
 
-    python scripts/recipes/toolformer.py --seed 0 --out runs/toolformer-show-0
+    python scripts/recipes/toolformer.py --out runs/toolformer-show
 
-Texts tell of bags of boxes of things; how many that makes needs a product of three numbers. A model of 0.2 M random
-weights learns such texts, a share of them with calls in place (the seeding). Then it annotates texts without calls, and
-goes on from there in two ways: on what it annotated, and on the same texts without calls (the control). `table.md` in
-`--out` has the figures.
+Texts tell of bags of boxes of things. Some go on with how many things that makes, a product of three numbers; others
+with what a bag has, which stands there already. A model of 0.2 M random weights learns such texts, a share of the
+products with calls in place (the seeding). Then it annotates texts without calls, and goes on from there in two ways:
+on what it annotated, and on the same texts without calls (the control). `table.md` in `--out` has the figures, with
+95 % intervals over the seeds. What is complete in `--out` is not measured again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import sys
 from pathlib import Path
 from typing import Any
 
+from agenttrain.eval.report import over_seeds
+
 NAMES = ("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Greta", "Hugo", "Ida", "Jonas")
 THINGS = ("apples", "books", "coins", "stamps", "shells", "cards")
 BOXES = ("boxes", "tins", "rows", "piles")
-
-
-def story(rng: random.Random) -> dict[str, Any]:
-    """A text up to its result (`before`), the useful call there, and the rest (`after`)."""
-    a, b, c = (rng.randint(2, 9) for _ in range(3))
-    inner, name, thing = rng.choice(BOXES), rng.choice(NAMES), rng.choice(THINGS)
-    answer = str(a * b * c)
-    return {
-        "before": f"{name} has {a} bags with {b} {inner} of {c} {thing}. That makes",
-        "call": f" [Calculator({a} * {b} * {c}) -> {answer}]",
-        "after": f" {answer} {thing}.",
-        "answer": answer,
-    }
+KINDS = ("product", "plain")
+"""Texts that want a call, and texts that want none."""
+PLACES = (0, 1, 3, 10)
+"""k of decoding: how likely an opened call must be, by rank; 0 opens none."""
+TAU_F = 0.5
+"""Of the calculator. The gain and not `kept` is compared, since of two good calls at a place only one is kept."""
+Figures = dict[str, float]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=0, help="of texts, weights and sampling")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of texts, weights and sampling")
     parser.add_argument("--out", type=Path, default=Path("runs/toolformer-show"))
-    parser.add_argument("--base", type=int, default=4000, help="texts that the base learns from")
-    parser.add_argument("--seeded", type=float, default=0.5, help="share of these with a call in place")
-    parser.add_argument("--epochs", type=float, default=5.0, help="of the base")
-    parser.add_argument("--corpus", type=int, default=300, help="texts to annotate")
-    parser.add_argument("--questions", type=int, default=100)
+    parser.add_argument("--base", type=int, default=16000, help="texts that the base learns from")
+    parser.add_argument("--plain", type=float, default=0.5, help="share of all texts that want no call")
+    parser.add_argument("--seeded", type=float, default=0.5, help="share of the base's products with a call in place")
+    parser.add_argument("--epochs", type=float, default=4.0, help="of the base")
+    parser.add_argument("--corpus", type=int, default=500, help="texts to annotate")
+    parser.add_argument("--questions", type=int, default=100, help="of either kind")
     chosen = parser.parse_args()
-    rng, out, seed = random.Random(chosen.seed), chosen.out, f"seed={chosen.seed}"
-    out.mkdir(parents=True)
-
-    base = [story(rng) for _ in range(chosen.base)]
-    texts = [s["before"] + (s["call"] if rng.random() < chosen.seeded else "") + s["after"] for s in base]
-    write(out / "base.jsonl", [{"text": text} for text in texts])
-    stories = [story(rng) for _ in range(chosen.corpus)]
-    write(out / "corpus.jsonl", [{"text": s["before"] + s["after"]} for s in stories])
-    asked = [story(rng) for _ in range(chosen.questions)]
-    write(out / "questions.jsonl", [{"text": s["before"], "answer": s["answer"]} for s in asked])
-
-    tiny = ["model=tiny_0_2m", f"model.seed={chosen.seed}", f"algo.epochs={chosen.epochs}", "algo.learning_rate=5e-3"]
-    agenttrain("sft", out / "base", seed, f"data.path={out}/base.jsonl", *tiny)
-    start = f"model.path={out}/base/model"
-    agenttrain("generate-trajectories", out / "annotated", seed, f"corpus={out}/corpus.jsonl", start)
-    agenttrain("sft", out / "toolformer", seed, start, f"data.path={out}/annotated/annotated.jsonl")
-    agenttrain("sft", out / "control", seed, start, f"data.path={out}/corpus.jsonl")
-
-    rows = filter_rows(stories, read(out / "annotated/candidates.jsonl"))
-    for name, k in (("base", 0), ("control", 0), *(("toolformer", k) for k in (0, 1, 3, 10))):
-        folder = out / f"eval-{name}-{k}"
-        model = f"model.path={out}/{name}/model"
-        agenttrain("eval", folder, f"questions={out}/questions.jsonl", model, f"decoder.k={k}")
-        found = json.loads((folder / "eval.json").read_text())
-        rate, calls = found["success"], found["facts"]["call_executed"]
-        accuracy = f"{100 * rate['value']:.1f} % ({100 * rate['low']:.1f} to {100 * rate['high']:.1f})"
-        rows.append((f"accuracy, {name}, k = {k}", f"{accuracy}; calls in {100 * calls:.1f} %"))
-    heldout = [s["before"] + s["after"] for s in asked]
-    rows += [
-        (f"perplexity without calls, {n}", perplexity(out / n / "model", heldout)) for n in ("control", "toolformer")
-    ]
-    table = "".join(f"| {name} | {figure} |\n" for name, figure in rows)
-    (out / "table.md").write_text(f"| seed {chosen.seed} | |\n|---|---|\n{table}")
-    print((out / "table.md").read_text())
+    found = [one_seed(chosen, seed) for seed in chosen.seeds]
+    text = table(chosen.seeds, found)
+    (chosen.out / "table.md").write_text(text)
+    print(text)
     return 0
 
 
-def agenttrain(command: str, out: Path, *words: str) -> None:
-    """A command as a user would type it, in this process: starting one costs more than most of these steps."""
-    from agenttrain import cli
+def table(seeds: list[int], found: list[Figures]) -> str:
+    """A row for each figure, with what toolformer has more than the control and than itself without calls."""
+    lines = [f"| | {' | '.join(f'seed {seed}' for seed in seeds)} | mean (95 %) |", "|---|" + "---|" * (len(seeds) + 1)]
+    for name in found[0]:
+        values, share = [one[name] for one in found], name.endswith("%")
+        form = ".1f" if share else ".3f"
+        lines.append(row(name, values, form, 0.0, 100.0 if share else math.inf))
+    most, product = f"toolformer, k = {PLACES[-1]}", f"right on {KINDS[0]}, %"
+    pairs = [(product, most, other) for other in ("control, k = 0", "toolformer, k = 0")]
+    pairs += [(f"perplexity of {kind}", "toolformer", "control") for kind in KINDS]
+    for what, one, other in pairs:
+        more = [figures[f"{one}: {what}"] - figures[f"{other}: {what}"] for figures in found]
+        lines.append(row(f"{one}, less {other}: {what}", more, "+.1f" if what == product else "+.3f"))
+    return "\n".join(lines) + "\n"
 
-    line = ["conf=toolformer_tiny", *words, f"out={out}"]
-    print(f"\n$ agenttrain {command} {' '.join(line)}", flush=True)
-    cli.run(command, line, None, None, False)
+
+def row(name: str, values: list[float], form: str, low: float = -math.inf, high: float = math.inf) -> str:
+    cells = [f"{value:{form}}" for value in values]
+    mean = over_seeds(values, form, low=low, high=high) if len(values) > 1 else ""
+    return f"| {' | '.join([name, *cells, mean])} |"
 
 
-def filter_rows(stories: list[dict[str, Any]], candidates: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """The filter against what is known: a call is useful where its result is the very next number.
+def one_seed(chosen: argparse.Namespace, seed: int) -> Figures:
+    """All steps, or what an earlier run measured."""
+    out, rng = chosen.out / str(seed), random.Random(seed)
+    done = out / "figures.json"
+    if done.is_file():
+        return json.loads(done.read_text())
+    out.mkdir(parents=True)
+    base, corpus = (texts(rng, n, chosen.plain) for n in (chosen.base, chosen.corpus))
+    seeded = ({**told, "call": told["call"] if rng.random() < chosen.seeded else ""} for told in base)
+    write(out / "base.jsonl", [{"text": told["before"] + told["call"] + told["after"]} for told in seeded])
+    write(out / "corpus.jsonl", [{"text": told["before"] + told["after"]} for told in corpus])
+    asked = {kind: texts(rng, chosen.questions, float(kind == "plain")) for kind in KINDS}
+    for kind, own in asked.items():
+        write(out / f"{kind}.jsonl", [{"text": told["before"], "answer": told["answer"]} for told in own])
 
-    A right result that stands a few words earlier may help, too; these calls are counted apart.
+    tiny = ["model=tiny_0_2m", f"model.seed={seed}", f"algo.epochs={chosen.epochs}", "algo.learning_rate=5e-3"]
+    same, start = f"seed={seed}", f"model.path={out}/base/model"
+    agenttrain("sft", out / "base", same, f"data.path={out}/base.jsonl", *tiny)
+    agenttrain("generate-trajectories", out / "annotated", same, f"corpus={out}/corpus.jsonl", start)
+    agenttrain("sft", out / "toolformer", same, start, f"data.path={out}/annotated/annotated.jsonl")
+    agenttrain("sft", out / "control", same, start, f"data.path={out}/corpus.jsonl")
+
+    figures = filter_figures(corpus, read(out / "annotated/candidates.jsonl"))
+    for model, k in (("base", 0), ("control", 0), *(("toolformer", k) for k in PLACES)):
+        for kind in KINDS:
+            figures |= answered(out, model, k, kind)
+    for model in ("control", "toolformer"):
+        for kind, own in asked.items():
+            whole = [told["before"] + told["after"] for told in own]
+            figures[f"{model}: perplexity of {kind}"] = perplexity(out / model / "model", whole)
+    done.write_text(json.dumps(figures))
+    return figures
+
+
+# -- texts ------------------------------------------------------------------------------------------------------------
+
+
+def texts(rng: random.Random, n: int, plain: float) -> list[dict[str, Any]]:
+    """`n` stories, of which about a share `plain` want no call."""
+    return [story(rng, rng.random() >= plain) for _ in range(n)]
+
+
+def story(rng: random.Random, product: bool) -> dict[str, Any]:
+    """A text up to its answer (`before`), the useful call there if it wants one, and the rest (`after`)."""
+    a, b, c = (rng.randint(2, 9) for _ in range(3))
+    inner, name, thing = rng.choice(BOXES), rng.choice(NAMES), rng.choice(THINGS)
+    told, answer = f"{name} has {a} bags with {b} {inner} of {c} {thing}.", str(a * b * c if product else b)
+    if not product:
+        return {"before": f"{told} A bag has", "call": "", "after": f" {answer} {inner}.", "answer": answer}
+    call = f" [Calculator({a} * {b} * {c}) -> {answer}]"
+    return {"before": f"{told} That makes", "call": call, "after": f" {answer} {thing}.", "answer": answer}
+
+
+# -- figures ----------------------------------------------------------------------------------------------------------
+
+
+def filter_figures(stories: list[dict[str, Any]], candidates: list[dict[str, Any]]) -> Figures:
+    """The filter against what is known: a call is useful where the text wants one and its result is the very next
+    number. A right result that stands a few words earlier may help, too; these calls are counted apart.
     """
     counts = {(label, kept): 0 for label in ("useful", "early", "useless") for kept in (True, False)}
     for candidate in (c for c in candidates if c["gain"] is not None):
         told = stories[candidate["text"]]
-        right = candidate["result"] == told["answer"]
+        right = bool(told["call"]) and candidate["result"] == told["answer"]
         place = "useful" if candidate["at"] == len(told["before"]) else "early"
         counts[place if right else "useless", candidate["gain"] >= TAU_F] += 1
     useful, useless = counts["useful", True], counts["useless", True]
-    executed = sum(counts.values())
-    return [
-        ("candidates executed and scored", f"{executed} of {len(candidates)}"),
-        ("useful: kept, rejected", f"{useful}, {counts['useful', False]}"),
-        ("right but early: kept, rejected", f"{counts['early', True]}, {counts['early', False]}"),
-        ("useless: kept, rejected", f"{useless}, {counts['useless', False]}"),
-        ("precision of the filter", share(useful, useful + useless)),
-        ("recall of the filter", share(useful, useful + counts["useful", False])),
-    ]
+    return {
+        "filter: precision, %": share(useful, useful + useless),
+        "filter: recall, %": share(useful, useful + counts["useful", False]),
+        "filter: useful calls, %": share(useful + counts["useful", False], sum(counts.values())),
+        "filter: right but early calls, %": share(counts["early", True] + counts["early", False], sum(counts.values())),
+    }
 
 
-TAU_F = 0.5
-"""Of the calculator. The gain and not `kept` is compared, since of two good calls at a place only one is kept."""
+def share(part: int, whole: int) -> float:
+    """In percent."""
+    return 100 * part / whole if whole else math.nan
 
 
-def share(part: int, whole: int) -> str:
-    return f"{part / whole:.3f} ({part} of {whole})" if whole else "none"
+def answered(out: Path, model: str, k: int, kind: str) -> Figures:
+    """Right answers, texts in which a call was opened, and those where it had a result."""
+    folder = out / f"eval-{model}-{k}-{kind}"
+    agenttrain("eval", folder, f"questions={out}/{kind}.jsonl", f"model.path={out}/{model}/model", f"decoder.k={k}")
+    found, name = json.loads((folder / "eval.json").read_text()), f"{model}, k = {k}"
+    figures = {f"{name}: right on {kind}, %": 100 * found["success"]["value"]}
+    if k:
+        for what in ("opened", "executed"):
+            figures[f"{name}: calls {what} in {kind}, %"] = 100 * found["facts"][f"call_{what}"]
+    return figures
 
 
-def perplexity(model: Path, texts: list[str]) -> str:
+def perplexity(model: Path, texts: list[str]) -> float:
     """Of whole texts, per token but the first."""
     import torch
 
@@ -135,7 +178,16 @@ def perplexity(model: Path, texts: list[str]) -> str:
             ids = torch.tensor([loaded.chat.text(text) + loaded.chat.end()], device=loaded.model.device)
             says = loaded.model(ids).logits[0, :-1].log_softmax(-1)
             losses += (-says[range(len(says)), ids[0, 1:]]).tolist()
-    return f"{torch.tensor(losses).mean().exp():.3f}"
+    return torch.tensor(losses).mean().exp().item()
+
+
+def agenttrain(command: str, out: Path, *words: str) -> None:
+    """A command as a user would type it, in this process: starting one costs more than most of these steps."""
+    from agenttrain import cli
+
+    line = ["conf=toolformer_tiny", *words, f"out={out}"]
+    print(f"\n$ agenttrain {command} {' '.join(line)}", flush=True)
+    cli.run(command, line, None, None, False)
 
 
 def read(path: Path) -> list[dict[str, Any]]:

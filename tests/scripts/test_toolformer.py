@@ -1,9 +1,11 @@
-"""The tiny Toolformer experiment: its texts are right, and its filter's figures count what they say."""
+"""The tiny Toolformer experiment: its texts are right, and its figures count what they say."""
 
 import importlib.util
 import random
 from datetime import date
 from pathlib import Path
+
+import pytest
 
 from agenttrain.tool.calculator import Calculator
 from agenttrain.toolformer import calls
@@ -23,25 +25,59 @@ SCRIPT = script()
 
 def test_the_call_of_a_text_gives_its_answer():
     for seed in range(50):
-        told = SCRIPT.story(random.Random(seed))
+        told = SCRIPT.story(random.Random(seed), product=True)
         name, argument = calls.read(told["call"][2:])
         assert name == "Calculator"
         assert Calculator().run(argument, date(2023, 1, 30)) == told["answer"]
         assert told["after"].startswith(f" {told['answer']} ")
 
 
+def test_a_text_without_a_product_has_its_answer_and_wants_no_call():
+    for seed in range(50):
+        told = SCRIPT.story(random.Random(seed), product=False)
+        assert not told["call"]
+        assert f"bags with {told['answer']} " in told["before"]
+        assert told["after"].startswith(f" {told['answer']} ")
+
+
+@pytest.mark.parametrize(("plain", "least", "most"), [(0.0, 0, 0), (0.5, 60, 140), (1.0, 200, 200)])
+def test_a_share_of_the_texts_wants_no_call(plain, least, most):
+    told = SCRIPT.texts(random.Random(0), 200, plain)
+    assert len(told) == 200
+    assert least <= sum(not one["call"] for one in told) <= most
+
+
 def test_the_filter_is_counted_against_what_is_known():
-    told = [{"before": "He has", "answer": "12"}]
-    places = [6, 6, 6, 2, 6, 2, 6]
-    results = ["12", "12", "12", "12", "13", "7", None]
-    gains = [0.5, 0.6, 0.4, 0.9, 0.7, 0.1, None]
+    told = [{"before": "He has", "call": " [...]", "answer": "12"}, {"before": "He has", "call": "", "answer": "12"}]
+    texts = [0, 0, 0, 0, 0, 0, 0, 1]
+    places = [6, 6, 6, 2, 6, 2, 6, 6]
+    results = ["12", "12", "12", "12", "13", "7", None, "12"]
+    gains = [0.5, 0.6, 0.4, 0.9, 0.7, 0.1, None, 0.8]
     candidates = [
-        {"text": 0, "at": at, "result": result, "gain": gain}
-        for at, result, gain in zip(places, results, gains, strict=True)
+        {"text": text, "at": at, "result": result, "gain": gain}
+        for text, at, result, gain in zip(texts, places, results, gains, strict=True)
     ]
-    rows = dict(SCRIPT.filter_rows(told, candidates))
-    assert rows["candidates executed and scored"] == "6 of 7"
-    assert rows["useful: kept, rejected"] == "2, 1"
-    assert rows["right but early: kept, rejected"] == "1, 0"
-    assert rows["useless: kept, rejected"] == "1, 1"
-    assert rows["precision of the filter"] == rows["recall of the filter"] == "0.667 (2 of 3)"
+    found = SCRIPT.filter_figures(told, candidates)
+    assert found["filter: precision, %"] == 50  # of two useful and two useless ones that are kept
+    assert found["filter: recall, %"] == pytest.approx(200 / 3)
+    assert found["filter: useful calls, %"] == pytest.approx(300 / 7)
+    assert found["filter: right but early calls, %"] == pytest.approx(100 / 7)
+
+
+def test_a_filter_that_keeps_nothing_has_no_precision():
+    candidates = [{"text": 0, "at": 6, "result": "13", "gain": 0.1}]
+    found = SCRIPT.filter_figures([{"before": "He has", "call": " [...]", "answer": "12"}], candidates)
+    assert "none" in SCRIPT.row("precision", [found["filter: precision, %"], 90.0], ".1f")
+
+
+def test_the_table_pairs_the_figures_of_a_seed():
+    names = [f"{name}, k = {k}: right on product, %" for name, k in (("control", 0), ("toolformer", 0))]
+    names += ["toolformer, k = 10: right on product, %"]
+    names += [f"{name}: perplexity of {kind}" for name in ("toolformer", "control") for kind in SCRIPT.KINDS]
+    found = [dict(zip(names, values, strict=True)) for values in ([10, 5, 90, 2, 3, 2, 3], [30, 5, 70, 2, 3, 1, 3])]
+    lines = SCRIPT.table([0, 1], found).splitlines()
+    assert lines[0] == "| | seed 0 | seed 1 | mean (95 %) |"
+    less = next(line for line in lines if line.startswith("| toolformer, k = 10, less control, k = 0"))
+    assert less.split(" | ")[1:3] == ["+80.0", "+40.0"]
+    less = next(line for line in lines if "less control: perplexity of product" in line)
+    assert less.split(" | ")[1:3] == ["+0.000", "+1.000"]
