@@ -5,27 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from agenttrain.errors import UserError
-from agenttrain.preferences import Pair, drawn
 from agenttrain.store import mend
 from agenttrain.trajectory_record import to_record
 from agenttrain.types import Trajectory
 
 Ask = Literal["pairs", "ratings", "turns"]
-VALUES = {"good": 1.0, "neutral": 0.5, "bad": 0.0}
-"""What a mark of a turn is worth as the label of a process reward model."""
 SKIPPED = "skip"
 ANSWERS: dict[Ask, tuple[str | int, ...]] = {
     "pairs": ("first", "second", "equal", SKIPPED),
     "ratings": (1, 2, 3, 4, 5, SKIPPED),
-    "turns": (*VALUES, SKIPPED),
+    "turns": ("good", "neutral", "bad", SKIPPED),
 }
 
 OPPOSITE: dict[str | int, str | int] = {"first": "second", "second": "first"}
@@ -45,6 +40,17 @@ class Question:
     def key(self) -> str:
         """The same whichever of two is shown first."""
         return json.dumps([self.ask, sorted(map(content, self.shown)), self.turn])
+
+
+class Given(NamedTuple):
+    """An answer, that about two as if they had been shown in the order of their digests, so that several people's can
+    be compared."""
+
+    task: str
+    shown: tuple[str, ...]
+    """`content` of each trajectory."""
+    turn: int | None
+    answer: str | int
 
 
 @dataclass
@@ -99,51 +105,13 @@ class Labels:
             os.fsync(file.fileno())
         self.answers[question.key] = record
 
-    def preferred(self, trajectories: Iterable[Trajectory], most: int, seed: int) -> list[Pair]:
-        """The pairs of which a person preferred one, by a comparison or else by different marks within a task; of more
-        than `most` of a task, so many drawn by `seed`."""
-        known = {content(trajectory): trajectory for trajectory in trajectories}
-        pairs: dict[tuple[str, str], Pair] = {}
-        for one, other in self._by_marks(known):
-            pairs[one, other] = Pair(known[one], known[other])
-        for record in self._of("pairs", known):
-            first, second = record["shown"]
-            pairs.pop((first, second), None)
-            pairs.pop((second, first), None)
-            if record["answer"] in ("first", "second"):
-                chosen, rejected = (first, second) if record["answer"] == "first" else (second, first)
-                pairs[chosen, rejected] = Pair(known[chosen], known[rejected])
-        return drawn(pairs.values(), most, seed)
-
-    def values(self, trajectories: Iterable[Trajectory]) -> dict[str, dict[int, float]]:
-        """`content` of a trajectory -> number of a turn -> what its mark is worth, 0 to 1."""
-        known: dict[str, dict[int, float]] = {}
-        for record in self._of("turns", {content(trajectory) for trajectory in trajectories}):
-            known.setdefault(record["shown"][0], {})[record["turn"]] = VALUES[record["answer"]]
-        return known
-
-    def given(self, ask: Ask) -> dict[str, tuple[str, str | int]]:
-        """Key of each question of a kind that was answered and not skipped -> its task and the answer, that about two
-        as if they had been shown in the order of their digests, so that several people's can be compared."""
+    def given(self, ask: Ask) -> dict[str, Given]:
+        """Key of each question of a kind that was answered and not skipped -> the answer."""
         return {
-            key: (record["task"], _in_order(record))
+            key: Given(record["task"], tuple(sorted(record["shown"])), record["turn"], _in_order(record))
             for key, record in self.answers.items()
             if record["ask"] == ask and record["answer"] != SKIPPED
         }
-
-    def _by_marks(self, known: dict[str, Trajectory]) -> Iterable[tuple[str, str]]:
-        marks = {record["shown"][0]: record["answer"] for record in self._of("ratings", known)}
-        for one, other in combinations(marks, 2):
-            if known[one].task.id == known[other].task.id and marks[one] != marks[other]:
-                yield (one, other) if marks[one] > marks[other] else (other, one)
-
-    def _of(self, ask: Ask, known: Iterable[str]) -> Sequence[dict[str, Any]]:
-        known = set(known)
-        return [
-            record
-            for record in self.answers.values()
-            if record["ask"] == ask and record["answer"] != SKIPPED and known.issuperset(record["shown"])
-        ]
 
 
 def _in_order(record: dict[str, Any]) -> str | int:

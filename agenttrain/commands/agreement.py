@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from agenttrain.errors import UserError
-from agenttrain.eval.agreement import Both, kappa, rank_correlation, same_answers
+from agenttrain.eval.agreement import Both, kappa, kappa_within, rank_correlation, same_answers
 from agenttrain.eval.report import print_table, rate_text
 from agenttrain.eval.statistics import Rate
 from agenttrain.labels import ANSWERS, OPPOSITE, Ask, Labels
@@ -28,6 +28,8 @@ class Agreement:
     same: Rate
     kappa: float | None
     """Of ratings with quadratic weights."""
+    kappa_within: tuple[float, float] | None
+    """Its 95 % interval, by task."""
     rank_correlation: float | None
     """Of ratings alone."""
     first_alone: int
@@ -52,7 +54,7 @@ def agreement(files: Sequence[Path], as_json: bool = False) -> None:
     if as_json:
         print(json.dumps([asdict(one) for one in found], indent=1))
         return
-    columns = ("answers", "of", "both", "tasks", "same (95 % interval)", "kappa", "rank", "one alone")
+    columns = ("answers", "of", "both", "tasks", "same (95 % interval)", "kappa (95 % interval)", "rank", "one alone")
     print_table(columns, [_line(one) for one in found])
     print("\nkappa: 1 where all answers are the same, 0 where as many are as by chance; of ratings a larger difference")
     print("counts for more. rank: 1 where ratings have the same order (Spearman). one alone: answered by the first or")
@@ -86,10 +88,11 @@ def _compared(first: Labels, second: Labels, ask: Ask) -> Agreement | None:
     shared = [key for key in ours if key in theirs]
     if not shared:
         return None
-    tasks = [ours[key][0] for key in shared]
-    both: list[Both] = [(ours[key][1], theirs[key][1]) for key in shared]
+    tasks = [ours[key].task for key in shared]
+    both: list[Both] = [(ours[key].answer, theirs[key].answer) for key in shared]
     # Which of two counts as the first says nothing: chance is that of both orders.
     orders = [(OPPOSITE.get(one, one), OPPOSITE.get(other, other)) for one, other in both] if ask == "pairs" else []
+    compared, ordered = both + orders, ask == "ratings"
     return Agreement(
         first=str(first.path),
         second=str(second.path),
@@ -97,8 +100,9 @@ def _compared(first: Labels, second: Labels, ask: Ask) -> Agreement | None:
         questions=len(shared),
         tasks=len({*tasks}),
         same=same_answers(tasks, both),
-        kappa=kappa(both + orders, ordered=ask == "ratings"),
-        rank_correlation=rank_correlation(both) if ask == "ratings" else None,
+        kappa=kappa(compared, ordered),
+        kappa_within=kappa_within((tasks * 2)[: len(compared)], compared, ordered),
+        rank_correlation=rank_correlation(both) if ordered else None,
         first_alone=len(ours) - len(shared),
         second_alone=len(theirs) - len(shared),
     )
@@ -111,7 +115,7 @@ def _line(one: Agreement) -> tuple[str, ...]:
         f"{one.questions}",
         f"{one.tasks}",
         rate_text(vars(one.same)),
-        _number(one.kappa),
+        _number(one.kappa) + (" ({:.2f} to {:.2f})".format(*one.kappa_within) if one.kappa_within else ""),
         _number(one.rank_correlation),
         f"{one.first_alone} / {one.second_alone}",
     )

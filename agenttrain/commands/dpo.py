@@ -15,13 +15,13 @@ from agenttrain.commands.summary import summarize
 from agenttrain.data.trajectories import as_example
 from agenttrain.errors import UserError
 from agenttrain.eval.statistics import Rate, mean_rate
-from agenttrain.labels import Labels
 from agenttrain.model.loaded import Model
 from agenttrain.model.threads import settle_threads
 from agenttrain.preferences import Pair, by_outcome, held_out
 from agenttrain.ranges import Count, Share, Whole
 from agenttrain.trainer.dpo import Course, Dpo, Figures, Preferred, per_token
 from agenttrain.types import Example, Trajectory
+from agenttrain.votes import people, preferred
 from agenttrain.watch import duration
 
 
@@ -30,7 +30,7 @@ def dpo(
     algo: Dpo,
     path: str | list[str],
     out: Path,
-    labels: Path | None = None,
+    labels: str | list[str] | None = None,
     pairs: Count = 8,
     heldout: Share = 0.1,
     recorded_tokens: bool = True,
@@ -48,16 +48,16 @@ def dpo(
         raise UserError(f"algo={type(algo).__name__.lower()} does not learn from pairs: take algo=dpo.")
     model.check()
     played = episodes(path)
-    every = Labels(labels).preferred(played, pairs, seed) if labels else by_outcome(played, pairs, seed)
+    every = preferred(people(labels), played, pairs, seed) if labels else by_outcome(played, pairs, seed)
     if not every:
         hint = "`agenttrain label` asks for answers about these." if labels else MORE
         raise UserError(f"No two episodes of one task, one better than the other. {hint}")
     apart = held_out([pair.task for pair in every], heldout, seed)
-    preferred = [_preferred(pair, recorded_tokens) for pair in every]
-    train = [pair for pair in preferred if pair.task not in apart]
+    learnable = [_preferred(pair, recorded_tokens) for pair in every]
+    train = [pair for pair in learnable if pair.task not in apart]
     loaded = model.load(out, trainable=True)
     settle_threads(loaded.model, threads)
-    measured = [pair for pair in preferred if pair.task in apart]
+    measured = [pair for pair in learnable if pair.task in apart]
     figures = algo.train(loaded, train, measured, out, seed, resume, report_to or [])
     if os.environ.get("RANK", "0") == "0":
         examples = (example for pair in train for example in (pair.chosen, pair.rejected))

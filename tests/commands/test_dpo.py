@@ -9,7 +9,7 @@ from agenttrain.commands.dpo import dpo
 from agenttrain.commands.label import questions
 from agenttrain.data.trajectories import as_example
 from agenttrain.errors import UserError
-from agenttrain.labels import Labels
+from agenttrain.labels import Labels, Question
 from agenttrain.model.pretrained import Pretrained
 from agenttrain.model.tiny import Tiny
 from agenttrain.trainer.dpo import Dpo
@@ -65,7 +65,7 @@ def test_what_a_person_preferred_counts_in_place_of_the_outcome(stored, tmp_path
         first, _ = question.shown
         labels.write(question, "second" if first.success else "first")
     out = tmp_path / "out"
-    dpo(SMALL, Dpo(**ALGO), [str(stored)], out, labels=labels.path, heldout=0.0)
+    dpo(SMALL, Dpo(**ALGO), [str(stored)], out, labels=str(labels.path), heldout=0.0)
     figures = json.loads((out / "figures.json").read_text())
     assert "heldout_pairs" not in figures
     trained = Pretrained(path=str(out / "model")).load()
@@ -88,9 +88,10 @@ def test_without_pairs_it_says_what_to_do(tmp_path):
     store.append(tmp_path / "trajectories.jsonl", episode(0, 0))
     with pytest.raises(UserError, match="attempts=4"):
         dpo(SMALL, Dpo(), str(tmp_path), tmp_path / "out")
-    Labels(tmp_path / "labels.jsonl")
-    with pytest.raises(UserError, match="agenttrain label"):
-        dpo(SMALL, Dpo(), str(tmp_path), tmp_path / "out", labels=tmp_path / "labels.jsonl")
+    labels = Labels(tmp_path / "labels.jsonl")
+    labels.write(Question("pairs", (episode(7, 0), episode(7, 1))), "first")
+    with pytest.raises(UserError, match="`agenttrain label` asks for answers about these"):
+        dpo(SMALL, Dpo(), str(tmp_path), tmp_path / "out", labels=str(labels.path))
 
 
 def test_another_algorithm_is_the_users_fault(stored, tmp_path):

@@ -110,7 +110,7 @@ def answered(stored, ask, answer):
     labels = Labels(stored / "labels.jsonl")
     for question in questions(list(store.read(stored / "trajectories.jsonl")), ask, 9, False, 0):
         labels.write(question, answer(question))
-    return labels.path
+    return str(labels.path)
 
 
 def test_it_learns_what_people_prefer_though_every_outcome_is_the_same(tmp_path):
@@ -154,11 +154,11 @@ def test_marks_of_turns_train_a_process_reward_model(stored, tmp_path):
         ("turns", {"labels": "l", "values": "v"}, "give one of them"),
         ("turns", {}, "set both"),
         ("pairs", {"values": "v"}, "set both"),
-        ("pairs", {"labels": "nothing.jsonl"}, "holds no answer"),
+        ("pairs", {"labels": "nothing.jsonl"}, "there is no file"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(stored, tmp_path, objective, given, message):
-    paths = {name: tmp_path / value for name, value in given.items()}
+    paths = {name: str(tmp_path / value) for name, value in given.items()}
     with pytest.raises(UserError, match=message):
         reward_model(SMALL, RewardModel(objective=objective), str(stored), tmp_path / "out", **paths)
 

@@ -1,8 +1,10 @@
 """The arithmetic, against examples that were worked by hand."""
 
+import random
+
 import pytest
 
-from agenttrain.eval.agreement import kappa, rank_correlation, same_answers
+from agenttrain.eval.agreement import kappa, kappa_within, rank_correlation, same_answers
 
 
 def test_kappa_is_that_of_a_table_worked_by_hand():
@@ -26,6 +28,41 @@ def test_of_marks_a_larger_difference_counts_for_more():
     assert kappa(near) == pytest.approx(0.6)
     assert kappa(near, ordered=True) == pytest.approx(1 - (1 / 4) / (116 / 16))
     assert kappa(far, ordered=True) == pytest.approx(1 - (16 / 4) / (128 / 16))
+
+
+def two_people(rng, tasks, questions, alike):
+    """Two answers, as common as each other, by people who answer a question alike with a chance of the task's own."""
+    names, answers = [], []
+    for task in range(tasks):
+        together = rng.uniform(max(0.0, 2 * alike - 1), min(1.0, 2 * alike))
+        for _ in range(questions):
+            one = rng.choice("ab")
+            names.append(f"{task}")
+            answers.append((one, one if rng.random() < together else rng.choice("ab")))
+    return names, answers
+
+
+@pytest.mark.parametrize(("tasks", "alike"), [(12, 0.4), (20, 0.7), (40, 0.7), (40, 0.0)])
+def test_the_interval_of_kappa_holds_the_true_one_as_often_as_it_says(tasks, alike):
+    """By the way answers are drawn, kappa is the chance that two answer alike but by chance."""
+    rng, found = random.Random(0), []
+    for _ in range(400):
+        low, high = kappa_within(*two_people(rng, tasks, 4, alike))
+        found.append(low <= alike <= high)
+    assert 0.91 <= sum(found) / 400 <= 0.99
+
+
+def test_kappa_has_no_interval_where_tasks_tell_nothing_apart():
+    assert kappa_within(["a", "b", "c"], [("x", "x"), ("y", "y"), ("y", "y")]) is None, "they always agree"
+    assert kappa_within(["a"] * 4, [("x", "x"), ("y", "x"), ("y", "y"), ("x", "x")]) is None, "a single task"
+    assert kappa_within(["a", "b"], [("x", "x"), ("y", "y")]) is None, "without one of them there is no kappa"
+
+
+def test_of_marks_the_interval_is_that_of_the_weighted_kappa():
+    tasks, marks = [f"{n}" for n in range(8)], [(1, 2), (5, 5), (3, 1), (2, 2), (4, 5), (1, 1), (5, 4), (3, 3)]
+    low, high = kappa_within(tasks, marks, ordered=True)
+    assert -1 <= low < kappa(marks, ordered=True) < high <= 1
+    assert (low, high) != kappa_within(tasks, marks)
 
 
 def test_marks_in_the_same_order_correlate_however_high_they_are():
