@@ -109,6 +109,13 @@ def thousands(curve: Sequence[Point], level: float, places: int) -> str:
     return "never" if turns is None else f"{turns * places / 1000:.1f}"
 
 
+def sooner(ours: Sequence[Sequence[Point]], theirs: Sequence[Sequence[Point]], level: float) -> str:
+    """How many of ours reach the level in fewer steps than theirs of the same seed, where either of them reaches it."""
+    found = [(reached(one, level), reached(other, level)) for one, other in zip(ours, theirs, strict=True)]
+    steps = [(one or math.inf, other or math.inf) for one, other in found if one or other]
+    return f"{sum(one < other for one, other in steps)} of {len(steps)}"
+
+
 def best_rate(runs: Sequence[Run]) -> float:
     """The learning rate with the highest mean success over its seeds."""
     end = budget(runs)

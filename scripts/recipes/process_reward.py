@@ -1,6 +1,6 @@
 """Does a process reward beside the verified outcome reach a set success in fewer environment steps than the outcome?
 
-    python scripts/recipes/process_reward.py --seeds 5 --out runs/process-reward
+    python scripts/recipes/process_reward.py --out runs/process-reward
 
 The weak clones of scripts/credit_curves.py play corridors of 20 steps (env=corridor). A process reward model learns
 from these episodes: from the outcome of each one, at every turn of it (`outcomes`), or from what became of four
@@ -26,7 +26,7 @@ from statistics import fmean, pvariance
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from credit_curves import clone, command, run_all
-from curves_report import LAST, Point, Run, budget, delayed, interval, success, thousands
+from curves_report import LAST, Point, Run, budget, delayed, interval, sooner, success, thousands
 
 from agenttrain import store
 from agenttrain.types import Trajectory
@@ -66,12 +66,12 @@ class Judged:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/process-reward"))
-    parser.add_argument("--seeds", type=int, default=5, help="number of them, 2 or more")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[*range(5)], help="2 or more")
     parser.add_argument("--steps", type=int, default=30, help="of training, in each run of rl")
     parser.add_argument("--jobs", type=int, default=2, help="seeds at a time, one thread each")
     chosen = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    seeds = range(chosen.seeds)
+    seeds = chosen.seeds
     with ThreadPoolExecutor(chosen.jobs) as pool:
         run_all(pool, (partial(one_seed, chosen.out, seed, chosen.steps) for seed in seeds))
     judged = {name: [judge(chosen.out / str(seed), name) for seed in seeds] for name in LABELS}
@@ -148,13 +148,15 @@ def table(runs: Mapping[str, Sequence[Run]], judged: Mapping[str, Sequence[Judge
     for arm, own in curves.items():
         steps = ", ".join(thousands(curve, TARGET, PLACES) for curve in own)
         lines.append(f"| {arm} | {interval(whole[arm], '')} | {interval(last[arm], '')} | {steps} |")
-    lines += ["", "| difference, paired by seed | mean success (95 %) | seeds above | final success (95 %) |"]
-    lines += ["|---|---|---|---|"]
+    titles = ("difference, paired by seed", "mean success (95 %)", "seeds above", "final success (95 %)")
+    titles += (f"sooner at {TARGET:.0%}",)
+    lines += ["", f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     for one, other in [(arm, base) for arm in curves if arm not in BASES for base in BASES]:
         gains = [a - b for a, b in zip(whole[one], whole[other], strict=True)]
         ends = [a - b for a, b in zip(last[one], last[other], strict=True)]
         above = f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
-        lines.append(f"| {one} - {other} | {interval(gains)} | {above} | {interval(ends)} |")
+        first = sooner(curves[one], curves[other], TARGET)
+        lines.append(f"| {one} - {other} | {interval(gains)} | {above} | {interval(ends)} | {first} |")
     lines += ["", f"| labels | thousand steps | squared error | of the mean | one attempt | best of {K} | any of {K} |"]
     lines += ["|---|---|---|---|---|---|---|"]
     for name, models in judged.items():

@@ -88,4 +88,4 @@ def test_the_table_pairs_by_seed(script, tmp_path):
     lines = script.table(sparse, dense, judged).splitlines()
     assert lines[0] == "3.2 thousand environment steps; 25% over 5 steps of training."
     assert "| 0 | 0.100 | furthest | bad_constant | furthest | 0.250 | 0.000 | 0.500 | never | 1.6 |" in lines
-    assert lines[-1] == "| card - rlvf | +0.500 (+0.500 to +0.500) | +0.500 (+0.500 to +0.500) |"
+    assert lines[-1] == "| card - rlvf | +0.500 (+0.500 to +0.500) | +0.500 (+0.500 to +0.500) | 3 of 3 |"

@@ -82,4 +82,5 @@ def test_the_table_pairs_by_seed_and_counts_the_labels(script, tmp_path):
     assert any(line.startswith("| outcomes | 0.700") and line.endswith("| 1.6, 1.6, 1.6 |") for line in lines)
     assert any(line.startswith("| outcomes, labels counted | 0.400") for line in lines)
     assert any(line.startswith("| outcomes - turn | +0.300 (+0.300 to +0.300) | 3 of 3 |") for line in lines)
+    assert any(line.startswith("| outcomes - turn |") and line.endswith("| 2 of 3 |") for line in lines), "as soon"
     assert lines[-1] == "| outcomes | 1.6 | 0.200 | 0.250 | 0.300 | 0.400 | 0.900 |"
