@@ -19,7 +19,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from agenttrain.eval.report import over_seeds
+from agenttrain.model.loaded import Loaded
+from agenttrain.model.pretrained import Pretrained
+from agenttrain.toolformer.annotate import opening_token
 
 NAMES = ("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Greta", "Hugo", "Ida", "Jonas")
 THINGS = ("apples", "books", "coins", "stamps", "shells", "cards")
@@ -100,9 +105,10 @@ def one_seed(chosen: argparse.Namespace, seed: int) -> Figures:
         for kind in KINDS:
             figures |= answered(out, model, k, kind)
     for model in ("control", "toolformer"):
+        loaded = Pretrained(path=f"{out}/{model}/model").load()
         for kind, own in asked.items():
             whole = [told["before"] + told["after"] for told in own]
-            figures[f"{model}: perplexity of {kind}"] = perplexity(out / model / "model", whole)
+            figures[f"{model}: perplexity of {kind}"] = perplexity(loaded, whole)
     done.write_text(json.dumps(figures))
     return figures
 
@@ -165,18 +171,15 @@ def answered(out: Path, model: str, k: int, kind: str) -> Figures:
     return figures
 
 
-def perplexity(model: Path, texts: list[str]) -> float:
-    """Of whole texts, per token but the first."""
-    import torch
-
-    from agenttrain.model.pretrained import Pretrained
-
-    loaded = Pretrained(path=str(model)).load()
+def perplexity(loaded: Loaded, texts: list[str]) -> float:
+    """Of whole texts, per token but the first, by a model that cannot open a call (k = 0), as the paper measures it."""
     losses = []
     with torch.no_grad():
         for text in texts:
             ids = torch.tensor([loaded.chat.text(text) + loaded.chat.end()], device=loaded.model.device)
-            says = loaded.model(ids).logits[0, :-1].log_softmax(-1)
+            logits = loaded.model(ids).logits[0, :-1]
+            logits[:, opening_token(loaded)] = -math.inf
+            says = logits.log_softmax(-1)
             losses += (-says[range(len(says)), ids[0, 1:]]).tolist()
     return torch.tensor(losses).mean().exp().item()
 

@@ -1,11 +1,14 @@
 """The tiny Toolformer experiment: its texts are right, and its figures count what they say."""
 
 import importlib.util
+import math
 import random
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from agenttrain.tool.calculator import Calculator
 from agenttrain.toolformer import calls
@@ -68,6 +71,21 @@ def test_a_filter_that_keeps_nothing_has_no_precision():
     candidates = [{"text": 0, "at": 6, "result": "13", "gain": 0.1}]
     found = SCRIPT.filter_figures([{"before": "He has", "call": " [...]", "answer": "12"}], candidates)
     assert "none" in SCRIPT.row("precision", [found["filter: precision, %"], 90.0], ".1f")
+
+
+def test_no_mass_is_lost_to_calls_that_cannot_be_opened():
+    sure, words = {1: 9.0, 0: 8.0}, SimpleNamespace(text=lambda text: [0] if text == calls.OPENING else [2, 1, 1])
+
+    def model(ids):
+        logits = torch.full((*ids.shape, 4), -math.inf)
+        logits[..., list(sure)] = torch.tensor([*sure.values()])
+        return SimpleNamespace(logits=logits)
+
+    model.device, words.end = "cpu", list
+    loaded = SimpleNamespace(model=model, chat=words, name="it")
+    assert SCRIPT.perplexity(loaded, ["text"]) == pytest.approx(1.0), "certain, where it cannot open a call"
+    sure[3] = 9.0
+    assert SCRIPT.perplexity(loaded, ["text"]) == pytest.approx(2.0)
 
 
 def test_the_table_pairs_the_figures_of_a_seed():
