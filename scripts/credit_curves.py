@@ -12,26 +12,14 @@ command, is not made again.
 
 from __future__ import annotations
 
-import argparse
-import atexit
-import os
-import shlex
-import shutil
-import sys
-import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from curves_report import Pair, Run, Testbed, best_rate, picture, report, write_csv
+from experiments import command, cpu_minutes, each, options
 
 CONTROLS = Path(__file__).parent / "controls"
-PROCESSES = get_context("forkserver")
-"""Each command is a process of its own, forked from one that has imported what takes seconds to import."""
-PROCESSES.set_forkserver_preload(["agenttrain.trainer.seam", "agenttrain.trainer.sft", "agenttrain.policy.engine"])
 
 CRITIC = ["algo=ppo", "algo.critic_learning_rate=1e-3"]
 ARMS = {
@@ -95,10 +83,10 @@ class Plan:
 
     out: Path
     steps: int
-    seeds: range
+    seeds: list[int]
     rates: list[float]
     """The grid that every strategy takes its learning rate from."""
-    tuning_seeds: range
+    tuning_seeds: list[int]
     """Of which it is chosen; none of them is compared. Without any, the grid has one rate."""
 
     def start(self, testbed: str) -> str:
@@ -110,47 +98,42 @@ class Plan:
         return Run(testbed, arm, rate, seed, self.out / testbed / arm / f"{rate:g}-{seed}-{self.steps}")
 
 
-FULL = Plan(Path("runs/credit-curves"), 30, range(5), [4e-4, 8e-4], range(100, 101))
-SHORT = Plan(Path("runs/credit-curves"), 30, range(3), [8e-4], range(0))
+FULL = Plan(Path("runs/credit-curves"), 30, [0, 1, 2, 3, 4], [4e-4, 8e-4], [100])
+SHORT = Plan(Path("runs/credit-curves"), 30, [0, 1, 2], [8e-4], [])
 
 
 def main() -> None:
     plan, jobs, names = asked()
     pairs = [(name, arm) for name, arms in names.items() for arm in arms]
-    os.environ["OMP_NUM_THREADS"] = "1"
-    with ThreadPoolExecutor(jobs) as pool:
-        together = partial(run_all, pool)
-        starts = {plan.start(name): TESTBEDS[name].clone for name in names}
-        seeds = (*plan.tuning_seeds, *plan.seeds)
-        together(partial(clone, plan.out, start, own, seed) for seed in seeds for start, own in starts.items())
-        tried = {pair: [plan.run(pair, rate, s) for rate in plan.rates for s in plan.tuning_seeds] for pair in pairs}
-        together(partial(learn, plan, run) for runs in tried.values() for run in runs)
-        rates = {pair: best_rate(runs) if runs else plan.rates[0] for pair, runs in tried.items()}
-        done: list[Run] = []
-        for seed in plan.seeds:
-            runs = [plan.run(pair, rates[pair], seed) for pair in pairs]
-            together(partial(learn, plan, run) for run in runs)
-            done += runs
-            if len(done) > len(runs):  # a single seed has no interval
-                leave(plan.out, done)
+    starts = {plan.start(name): TESTBEDS[name].clone for name in names}
+    seeds = (*plan.tuning_seeds, *plan.seeds)
+    clones = [(start, own, seed) for seed in seeds for start, own in starts.items()]
+    each(lambda one: clone(plan.out, *one), clones, jobs)
+    tried = {pair: [plan.run(pair, rate, s) for rate in plan.rates for s in plan.tuning_seeds] for pair in pairs}
+    each(partial(learn, plan), [run for runs in tried.values() for run in runs], jobs)
+    rates = {pair: best_rate(runs) if runs else plan.rates[0] for pair, runs in tried.items()}
+    done: list[Run] = []
+    for seed in plan.seeds:
+        runs = [plan.run(pair, rates[pair], seed) for pair in pairs]
+        each(partial(learn, plan), runs, jobs)
+        done += runs
+        if len(done) > len(runs):  # a single seed has no interval
+            leave(plan.out, done)
 
 
 def asked() -> tuple[Plan, int, dict[str, list[str]]]:
     """Plan, processes at a time, and which strategies on which testbeds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=FULL.out)
+    parser = options(__doc__, str(FULL.out), [])
     parser.add_argument("--short", action="store_true", help="three seeds, fewer strategies, one learning rate for all")
     usual = [name for name in TESTBEDS if name != "long"]
     parser.add_argument(
         "--testbeds", nargs="+", choices=TESTBEDS, default=usual, help="all but long, which takes longest"
     )
     parser.add_argument("--arms", nargs="+", choices=ARMS, help="strategies")
-    parser.add_argument("--seeds", type=int, help="number of them, 2 or more")
     parser.add_argument("--steps", type=int, help="of training, in each run")
-    parser.add_argument("--jobs", type=int, default=2, help="processes at a time, of one thread each")
     chosen = parser.parse_args()
     plan = replace(SHORT if chosen.short else FULL, out=chosen.out)
-    plan = replace(plan, seeds=range(chosen.seeds or len(plan.seeds)), steps=chosen.steps or plan.steps)
+    plan = replace(plan, seeds=chosen.seeds or plan.seeds, steps=chosen.steps or plan.steps)
     arms = set(chosen.arms or (CLAIMS if chosen.short else ARMS))
     return plan, chosen.jobs, {n: [a for a in TESTBEDS[n].arms if a in arms] for n in chosen.testbeds}
 
@@ -177,63 +160,13 @@ def learn(plan: Plan, run: Run) -> None:
         f"seed={run.seed}",
     ]
     length = f"algo.steps={plan.steps}"
-    command(run.folder, "rl", "conf=corridor", *start, *settings, length, "save_trajectories=false")
-
-
-def command(out: Path, *words: str) -> None:
-    """Run it unless it is complete; what is incomplete, or was made by another command, is made anew.
-
-    Raises:
-        SystemExit: it failed.
-    """
-    shown, log = shlex.join(["agenttrain", *words, f"out={out}"]), out.parent / f"{out.name}.log"
-    if (out / "report.md").is_file() and log.is_file() and log.read_text().startswith(shown + "\n"):
-        return
-    shutil.rmtree(out, ignore_errors=True)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(shown + "\n")
-    began = time.monotonic()
-    code = in_a_process([*words, f"out={out}", "--config-dir", str(CONTROLS)], log)
-    print(f"{time.monotonic() - began:4.0f} s  {out}", flush=True)
-    if code:
-        raise SystemExit(f"{shown}\nended with status {code}: see {log}")
-
-
-def in_a_process(words: list[str], log: Path) -> int:
-    """The exit status of `agenttrain WORDS`."""
-    process = PROCESSES.Process(target=act, args=(words, log))
-    process.start()
-    process.join()
-    return process.exitcode or 0
-
-
-def act(words: list[str], log: Path) -> None:
-    """`agenttrain WORDS`; all that it says goes to the log, and its CPU seconds last. Ends the process."""
-    from agenttrain import cli
-
-    with log.open("a") as file:
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)
-    atexit.register(lambda: print(f"{time.process_time():.1f} CPU s", flush=True))
-    sys.argv = ["agenttrain", *words]
-    cli.main()
-
-
-def run_all(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], None]]) -> None:
-    """In order, as many at a time as the pool has threads; the first failure ends it."""
-    waiting = [pool.submit(job) for job in jobs]
-    try:
-        for job in waiting:
-            job.result()
-    except BaseException:
-        pool.shutdown(wait=True, cancel_futures=True)
-        raise
+    words = [*start, *settings, length, "save_trajectories=false", "--config-dir", str(CONTROLS)]
+    command(run.folder, "rl", "conf=corridor", *words)
 
 
 def leave(out: Path, runs: list[Run]) -> None:
     """Table, picture and figures of the seeds that are complete."""
-    seconds = sum(float(log.read_text().split()[-3]) for log in out.rglob("*.log"))
-    text = report(runs, TESTBEDS) + f"\n{seconds / 60:.0f} CPU minutes, for all that is in {out}.\n"
+    text = report(runs, TESTBEDS) + f"\n{cpu_minutes(out):.0f} CPU minutes, for all that is in {out}.\n"
     (out / "report.md").write_text(text, encoding="utf-8")
     (out / "curves.svg").write_text(picture(runs, TESTBEDS), encoding="utf-8")
     write_csv(runs, out / "runs.csv")

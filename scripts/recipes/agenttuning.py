@@ -6,7 +6,7 @@
 A model of random weights first learns general texts, GSM8K's questions with their answers. From there it goes on with
 agent records, a share eta of all draws: FireAct's trajectories, or (`--play`) an expert's episodes of a crafting game,
 which the model then plays itself. The number of agent records is the same for every eta. `table.md` in `--out` has
-held-out losses and success, with 95 % intervals over the seeds. What is complete in `--out` is not measured again.
+held-out losses and success, with 95 % intervals over the seeds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ import math
 import random
 import re
 import sys
+from functools import partial
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from experiments import command, each, options
 
 from agenttrain.eval.report import over_seeds
 
@@ -35,20 +40,18 @@ COLUMNS = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, "runs/agenttuning-show", range(3))
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--agent", type=Path, help="FireAct's records, chat form")
     source.add_argument("--play", type=int, help="episodes of the expert of conf=demo, without an error")
     parser.add_argument("--general", type=Path, required=True, help="JSON Lines of question and answer")
-    parser.add_argument("--out", type=Path, default=Path("runs/agenttuning-show"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of weights, splits and draws")
     parser.add_argument("--etas", type=float, nargs="+", default=[0.2, 1.0], help="shares of agent records")
     parser.add_argument("--draws", type=int, default=100, help="agent records that train, a record again counted again")
     parser.add_argument("--texts", type=int, default=600, help="general texts that train the base, and go on training")
     parser.add_argument("--model", default="tiny_0_2m", help="of random weights")
     parser.add_argument("--rates", type=float, nargs=2, default=[5e-3, 1e-3], help="learning rates, base and mixture")
     chosen = parser.parse_args()
-    found = [one_seed(chosen, seed) for seed in chosen.seeds]
+    found = each(partial(one_seed, chosen), chosen.seeds, chosen.jobs)
     text = table({arm: [figures[arm] for figures in found] for arm in found[0]})
     (chosen.out / "table.md").write_text(text)
     print(text)
@@ -76,11 +79,8 @@ def shown(kinds: list[str]) -> list[tuple[str, str, float]]:
 
 
 def one_seed(chosen: argparse.Namespace, seed: int) -> dict[str, Figures]:
-    """Arm -> what was measured of it, now or in an earlier run."""
-    folder = chosen.out / str(seed)
-    done, rng = folder / "figures.json", random.Random(seed)
-    if done.is_file():
-        return json.loads(done.read_text())
+    """Arm -> what was measured of it."""
+    folder, rng = chosen.out / str(seed), random.Random(seed)
     agent = played(folder, chosen.play, seed) if chosen.play else recorded(folder, chosen.agent, rng)
     common = [*agent, *texts(folder, chosen, rng), f"seed={seed}", f"data.seed={seed}"]
     fresh = [f"model={chosen.model}", f"model.seed={seed}"]
@@ -96,7 +96,6 @@ def one_seed(chosen: argparse.Namespace, seed: int) -> dict[str, Figures]:
             found[f"eta = {eta}"]["success"] = success(out, seed)
     if chosen.play:
         found[BASE]["success"] = success(folder / BASE, seed)
-    done.write_text(json.dumps(found))
     return found
 
 
@@ -132,8 +131,8 @@ def recorded(folder: Path, file: Path, rng: random.Random) -> list[str]:
 def played(folder: Path, n: int, seed: int) -> list[str]:
     """Episodes of the expert, and others of tasks that it did not play."""
     expert = ["conf=demo", "policy.error=0", f"seed={seed}", f"task.seed={seed}"]
-    agenttrain("generate-trajectories", folder / "expert", *expert, f"task.n={n}")
-    agenttrain("generate-trajectories", folder / "expert-heldout", *expert, "task.split=heldout", f"task.n={HELD_OUT}")
+    command(folder / "expert", "generate-trajectories", *expert, f"task.n={n}")
+    command(folder / "expert-heldout", "generate-trajectories", *expert, "task.split=heldout", f"task.n={HELD_OUT}")
     files = ("expert/trajectories.jsonl", "expert-heldout/trajectories.jsonl")
     return ["data@data.of.agent=trajectories", "data@heldout.agent=trajectories", *paths(folder, "agent", *files)]
 
@@ -146,7 +145,7 @@ def paths(folder: Path, name: str, train: str, heldout: str) -> list[str]:
 
 
 def sft(out: Path, *words: str) -> None:
-    agenttrain("sft", out, "conf=agenttuning_tiny", *words)
+    command(out, "sft", "conf=agenttuning_tiny", *words)
 
 
 def losses(run: Path) -> list[Figures]:
@@ -158,17 +157,8 @@ def losses(run: Path) -> list[Figures]:
 
 def success(run: Path, seed: int) -> float:
     """In percent, of 100 held-out tasks with two attempts each."""
-    agenttrain("eval", run / "eval", "conf=demo", f"model.path={run}/model", f"seed={seed}", f"task.seed={seed}")
+    command(run / "eval", "eval", "conf=demo", f"model.path={run}/model", f"seed={seed}", f"task.seed={seed}")
     return 100 * json.loads((run / "eval" / "eval.json").read_text())["success"]["value"]
-
-
-def agenttrain(command: str, out: Path, *words: str) -> None:
-    """A command as a user would type it, in this process: starting one costs more than most of these steps."""
-    from agenttrain import cli
-
-    line = [*words, f"out={out}"]
-    print(f"\n$ agenttrain {command} {' '.join(line)}", flush=True)
-    cli.run(command, line, None, None, False)
 
 
 def question(line: str) -> str:

@@ -11,12 +11,9 @@ learning rate. `table.md` in `--out` has what was found. A step that is complete
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,8 +21,9 @@ from statistics import fmean
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from credit_curves import LONG, clone, command, run_all
+from credit_curves import LONG, clone
 from curves_report import FINAL, LAST, Run, budget, interval, sooner, success, thousands
+from experiments import command, each, options
 
 from agenttrain import store
 
@@ -53,16 +51,11 @@ class Judged:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[*range(5)], help="2 or more")
-    parser.add_argument("--out", type=Path, default=Path("runs/card-show"))
+    parser = options(__doc__, "runs/card-show", range(5))
     parser.add_argument("--steps", type=int, default=80, help="of training")
-    parser.add_argument("--jobs", type=int, default=2, help="seeds at a time")
     chosen = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
     seeds = chosen.seeds
-    with ThreadPoolExecutor(chosen.jobs) as pool:
-        run_all(pool, (partial(one_seed, chosen.out, chosen.steps, seed) for seed in seeds))
+    each(partial(one_seed, chosen.out, chosen.steps), seeds, chosen.jobs)
     runs = {arm: [Run("long", arm, 0.0, s, chosen.out / str(s) / arm) for s in seeds] for arm in ("rlvf", "card")}
     text = table(runs["rlvf"], runs["card"], [judged(chosen.out, seed) for seed in seeds])
     (chosen.out / "table.md").write_text(text, encoding="utf-8")

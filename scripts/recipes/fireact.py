@@ -5,22 +5,26 @@
 For each seed a world is invented. A base of random weights first learns its facts by heart, one question a fact; then
 it imitates as many solved episodes of a scripted teacher by ReAct alone, and by all three methods. The base and both
 students answer questions about names that the teacher's episodes never ask about. `table.md` in `--out` has the
-figures; a seed that is there already is not run again.
+figures.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
+from functools import partial
 from pathlib import Path
 from statistics import fmean
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from experiments import command, cpu_minutes, each, options
 
 from agenttrain import store
 from agenttrain.eval.report import over_seeds
 from agenttrain.types import Trajectory
 
+CONF = "conf=fireact_tiny"
 ALONE = ["policy.cot=0", "policy.reflexion=0"]
 BY_HEART = ["policy.react=0", "policy.cot=1", "policy.reflexion=0", "task.split=all", "task.one_hop=1", "task.n=null"]
 TEACHERS = {"ReAct alone": ALONE, "all methods": []}
@@ -30,51 +34,43 @@ Figures = dict[str, float]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of world, methods and weights")
-    parser.add_argument("--out", type=Path, default=Path("runs/fireact-show"))
+    parser = options(__doc__, "runs/fireact-show", range(3))
     parser.add_argument("--size", type=int, default=30, help="people in the world, 3.5 passages for each")
     parser.add_argument("--n", type=int, default=300, help="questions put to each teacher")
     parser.add_argument("--set", nargs="*", default=[], help="settings of both sft, such as algo.max_steps=2")
     chosen = parser.parse_args()
-    found = [one_seed(seed, chosen) for seed in chosen.seeds]
-    minutes = sum(one["minutes"] for one in found)
-    figures = [one["figures"] for one in found]
-    told = "\n".join([*table(figures), "", *claims(figures), "", f"{len(found)} seeds, {minutes:.1f} CPU minutes."])
+    found = each(partial(one_seed, chosen), chosen.seeds, chosen.jobs)
+    minutes = sum(cpu_minutes(chosen.out / f"seed-{seed}") for seed in chosen.seeds)
+    told = "\n".join([*table(found), "", *claims(found), "", f"{len(found)} seeds, {minutes:.1f} CPU minutes."])
     (chosen.out / "table.md").write_text(told + "\n")
     print(told)
     return 0
 
 
-def one_seed(seed: int, chosen: argparse.Namespace) -> dict:
-    """`figures` (student and condition -> figures) and CPU `minutes`; of an earlier run if there are any."""
-    out, began = chosen.out / f"seed-{seed}", time.process_time()
-    done = out / "figures.json"
-    if done.is_file():
-        return json.loads(done.read_text())
+def one_seed(chosen: argparse.Namespace, seed: int) -> dict[str, Figures]:
+    """Student and condition -> figures."""
+    out = chosen.out / f"seed-{seed}"
     world = [f"task.world={seed}", f"task.size={chosen.size}", "task.yes_no=0", f"seed={seed}"]
     knows = [f"policy.base.world={seed}", f"policy.base.size={chosen.size}"]
-    agenttrain("generate-trajectories", out / "facts", *world, *knows, *BY_HEART)
+    command(out / "facts", "generate-trajectories", CONF, *world, *knows, *BY_HEART)
     train(out / "base", out / "facts", seed, chosen.set, "model=tiny_0_2m", f"model.seed={seed}", "algo.epochs=60")
     models = {BASE: out / "base"}
     for number, (name, shares) in enumerate(TEACHERS.items()):
         taught, words = out / f"teacher-{number}", [f"task.n={chosen.n}", "task.one_hop=0.4"]
-        agenttrain("generate-trajectories", taught, *world, *knows, *words, *shares)
+        command(taught, "generate-trajectories", CONF, *world, *knows, *words, *shares)
         models[name] = out / f"sft-{number}"
     records = same_number([out / f"teacher-{number}" for number in range(len(TEACHERS))])
     for model, source in zip(list(models.values())[1:], records, strict=True):
         words = ["model=pretrained", f"model.path={out}/base/model", "algo.epochs=20"]
         train(model, source, seed, chosen.set, *words)
-    figures = {}
+    figures: dict[str, Figures] = {}
     for number, (name, model) in enumerate(models.items()):
         for condition, noise in NOISE.items():
             folder = out / f"eval-{number}-{noise}"
             asked = [*world, "task.n=null", "task.one_hop=0.4", f"env.noise={noise}", "policy.temperature=1"]
-            agenttrain("eval", folder, f"model.path={model}/model", *asked, "attempts=4")
+            command(folder, "eval", CONF, f"model.path={model}/model", *asked, "attempts=4")
             figures[f"{name} | {condition}"] = read(episodes(folder))
-    found = {"figures": figures, "minutes": (time.process_time() - began) / 60}
-    done.write_text(json.dumps(found))
-    return found
+    return figures
 
 
 def same_number(teachers: list[Path]) -> list[Path]:
@@ -90,16 +86,7 @@ def same_number(teachers: list[Path]) -> list[Path]:
 
 def train(out: Path, source: Path, seed: int, settings: list[str], *words: str) -> None:
     shape = ["algo.learning_rate=1.0e-2", "algo.batch_size=16", "algo.heldout=0.02"]
-    agenttrain("sft", out, f"data.path={source}/trajectories.jsonl", f"seed={seed}", *shape, *words, *settings)
-
-
-def agenttrain(command: str, out: Path, *words: str) -> None:
-    """A command as a user would type it, in this process: starting one costs more than most of these steps."""
-    from agenttrain import cli
-
-    line = ["conf=fireact_tiny", *words, f"out={out}"]
-    print(f"\n$ agenttrain {command} {' '.join(line)}", flush=True)
-    cli.run(command, line, None, None, False)
+    command(out, "sft", CONF, f"data.path={source}/trajectories.jsonl", f"seed={seed}", *shape, *words, *settings)
 
 
 def episodes(folder: Path) -> list[Trajectory]:

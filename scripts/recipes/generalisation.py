@@ -1,6 +1,6 @@
 """What of an agent's skill is left when tools change, and what does training in several environments do in another?
 
-    python scripts/recipes/generalisation.py --seeds 3 --out runs/generalisation
+    python scripts/recipes/generalisation.py --out runs/generalisation
 
 A model of a million random weights (`one`) imitates an expert of env=craft and is evaluated on tasks that it has not
 seen: as they are, and with each change of env=perturbed. Another (`three`) imitates as many episodes, a third each of
@@ -10,12 +10,18 @@ the means over seeds, each seed with tasks and weights of its own, and Student's
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
+import sys
+from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from experiments import command, each, options
 
 from agenttrain.eval.report import over_seeds
 
@@ -40,13 +46,11 @@ Figures = dict[str, dict[str, float]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3, help="number of them, 2 or more")
-    parser.add_argument("--out", type=Path, default=Path("runs/generalisation"))
+    parser = options(__doc__, "runs/generalisation", range(3))
     parser.add_argument("--episodes", type=int, default=1200, help="that each model imitates")
     parser.add_argument("--tasks", type=int, default=60, help="of each evaluation; sql has 69")
     chosen = parser.parse_args()
-    found = [one_seed(chosen.out / str(seed), seed, chosen.episodes, chosen.tasks) for seed in range(chosen.seeds)]
+    found = each(partial(one_seed, chosen), chosen.seeds, chosen.jobs)
     text = f"{table(found, [f'craft, {name}' for name in CHANGES], 'craft, none')}\n"
     for env in (*SEEN, UNSEEN):
         text += f"\n{table(found, [f'one in {env}', f'three in {env}'], f'one in {env}')}\n"
@@ -54,19 +58,20 @@ def main() -> None:
     print(text)
 
 
-def one_seed(out: Path, seed: int, episodes: int, tasks: int) -> Figures:
+def one_seed(chosen: Namespace, seed: int) -> Figures:
     """Both models, and all that they are asked."""
+    out, episodes, tasks = chosen.out / str(seed), chosen.episodes, chosen.tasks
     for env, n in (("craft", episodes), *((env, episodes // len(SEEN)) for env in SEEN)):
         easy = EASY if env == "craft" else []
         hints = ["env.hints=true"] if env == "craft" else []
         per_task = math.ceil(n / 300)  # sql has few questions
         words = [f"env={env}", *hints, *easy, f"task.n={n // per_task}", f"attempts={per_task}", f"task.seed={seed}"]
-        agenttrain("generate-trajectories", out / f"{env}-{n}", *words, f"seed={seed}", "policy.error=0.1")
+        command(out / f"{env}-{n}", "generate-trajectories", *words, f"seed={seed}", "policy.error=0.1")
     data = {"one": [f"craft-{episodes}"], "three": [f"{env}-{episodes // len(SEEN)}" for env in SEEN]}
     for name, folders in data.items():
         paths = ",".join(f"{out / folder}/trajectories.jsonl" for folder in folders)
         kept = [f"data.path=[{paths}]", "data.success=null"]
-        agenttrain("sft", out / name, *TINY, *kept, f"seed={seed}", f"model.seed={seed}")
+        command(out / name, "sft", *TINY, *kept, f"seed={seed}", f"model.seed={seed}")
     found: Figures = {}
     for name, change in CHANGES.items():
         words = ["env=perturbed", "env.base=craft", "env.base.hints=true", *change, f"env.seed={seed}", *EASY]
@@ -82,18 +87,9 @@ def evaluated(out: Path, model: str, name: str, tasks: int, seed: int, words: Se
     """Success and invalid calls on held-out tasks."""
     folder = out / f"eval-{name.replace('%', '')}"
     sampled = [f"model.path={out / model}/model", f"task.n={tasks}", *SAMPLING, f"seed={seed}"]
-    agenttrain("eval", folder, *words, *sampled)
+    command(folder, "eval", *words, *sampled)
     told = json.loads((folder / "eval.json").read_text())
     return {"success": told["success"]["value"], "invalid": told["figures"]["invalid_calls"] or 0.0}
-
-
-def agenttrain(command: str, out: Path, *words: str) -> None:
-    """A command as a user would type it, in this process: starting one costs more than most of these steps."""
-    from agenttrain import cli
-
-    print(f"\n$ agenttrain {command} {' '.join(words)} out={out}", flush=True)
-    if not (out / "report.md").is_file():  # complete from an earlier call of this script
-        cli.run(command, [*words, f"out={out}"], None, None, False)
 
 
 def table(found: Sequence[Figures], names: Sequence[str], reference: str) -> str:

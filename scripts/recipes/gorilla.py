@@ -4,8 +4,7 @@
 
 For each seed a library of APIs is invented and asked about, and a model of 0.2 M random weights is trained on it three
 times: without documents, with the right one always (the paper's way), and with the recipe's mixture, half of whose
-documents tell of an API that has just been renamed. Then every API is renamed. `table.md` in `--out` has the figures;
-a seed that is there already is not run again.
+documents tell of an API that has just been renamed. Then every API is renamed. `table.md` in `--out` has the figures.
 """
 
 from __future__ import annotations
@@ -13,11 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
+from functools import partial
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from experiments import command, cpu_minutes, each, options
 
 from agenttrain.eval.report import over_seeds
 
+CONF = "conf=gorilla_tiny"
 TRAINED = {
     "without documents": ["data.rat.document=none"],
     "the right document": ["data.rat.document=oracle", "data.rat.doc_perturb=0"],
@@ -33,37 +37,30 @@ Figures = list[tuple[str, str, dict[str, float]]]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of library, requests and weights")
-    parser.add_argument("--out", type=Path, default=Path("runs/gorilla-show"))
+    parser = options(__doc__, "runs/gorilla-show", range(3))
     parser.add_argument("--set", nargs="*", default=[], help="settings of sft, such as algo.epochs=1")
     chosen = parser.parse_args()
-    found = [one_seed(seed, chosen.out / f"seed-{seed}", chosen.set) for seed in chosen.seeds]
-    minutes = sum(one["minutes"] for one in found)
-    told = "\n".join([*table([one["figures"] for one in found]), "", f"{len(found)} seeds, {minutes:.1f} CPU minutes."])
+    found = each(partial(one_seed, chosen), chosen.seeds, chosen.jobs)
+    minutes = sum(cpu_minutes(chosen.out / f"seed-{seed}") for seed in chosen.seeds)
+    told = "\n".join([*table(found), "", f"{len(found)} seeds, {minutes:.1f} CPU minutes."])
     (chosen.out / "table.md").write_text(told + "\n")
     print(told)
     return 0
 
 
-def one_seed(seed: int, out: Path, settings: list[str]) -> dict:
-    """`figures` (trained with, asked, share of each verdict) and CPU `minutes`; of an earlier run if there are any."""
-    done, began = out / "figures.json", time.process_time()
-    if done.is_file():
-        return json.loads(done.read_text())
-    world = [f"task.world={seed}", f"seed={seed}"]
-    agenttrain("generate-trajectories", out / "requests", *world)
+def one_seed(chosen: argparse.Namespace, seed: int) -> Figures:
+    """Trained with, asked, share of each verdict."""
+    out, world = chosen.out / f"seed-{seed}", [f"task.world={seed}", f"seed={seed}"]
+    command(out / "requests", "generate-trajectories", CONF, *world)
     figures: Figures = []
     for number, (name, words) in enumerate(TRAINED.items()):
         model, pairs = out / f"sft-{number}", f"data.path={out}/requests/trajectories.jsonl"
-        agenttrain("sft", model, pairs, f"seed={seed}", f"model.seed={seed}", *words, *settings)
+        command(model, "sft", CONF, pairs, f"seed={seed}", f"model.seed={seed}", *words, *chosen.set)
         for place, (asked, conditions) in enumerate(ASKED.items()):
             folder = out / f"eval-{number}-{place}"
-            agenttrain("eval", folder, f"model.path={model}/model", *world, *conditions)
+            command(folder, "eval", CONF, f"model.path={model}/model", *world, *conditions)
             figures.append((name, asked, verdicts(json.loads((folder / "eval.json").read_text()))))
-    found = {"figures": figures, "minutes": (time.process_time() - began) / 60}
-    done.write_text(json.dumps(found))
-    return found
+    return figures
 
 
 def verdicts(evaluation: dict) -> dict[str, float]:
@@ -71,15 +68,6 @@ def verdicts(evaluation: dict) -> dict[str, float]:
     right, finished = evaluation["success"]["value"], 1 - evaluation["figures"]["max_tokens"]
     invented = finished * evaluation["facts"].get("hallucination", 0.0)
     return {"accuracy": right, "hallucination": invented, "error": 1 - right - invented}
-
-
-def agenttrain(command: str, out: Path, *words: str) -> None:
-    """A command as a user would type it, in this process: starting one costs more than most of these steps."""
-    from agenttrain import cli
-
-    line = ["conf=gorilla_tiny", *words, f"out={out}"]
-    print(f"\n$ agenttrain {command} {' '.join(line)}", flush=True)
-    cli.run(command, line, None, None, False)
 
 
 def table(found: list[Figures]) -> list[str]:

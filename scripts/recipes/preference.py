@@ -1,21 +1,26 @@
 """Does direct preference optimization on an agent's own stored episodes make it better, and than imitation of the best?
 
-    python scripts/recipes/preference.py --seeds 3 --out runs/preference
+    python scripts/recipes/preference.py --out runs/preference
 
 The demo's model (env=craft, a million weights) after imitation plays tasks several times. From these episodes and the
 same weights train: `dpo` on pairs, a success over a failure of the same task; the same with `algo.nll=1`; and `sft` on
 the successes alone (rejection sampling). All are evaluated on tasks that nothing has seen, with intervals over seeds.
-`table.md` in `--out` has every seed. A step that is complete in `--out` is not repeated.
+`table.md` in `--out` has every seed.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
-from learned_reward import PLAY, agenttrain
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from experiments import command, each, options
+from learned_reward import PLAY
 
 from agenttrain.eval.report import over_seeds
 
@@ -28,36 +33,35 @@ DPO = ["pairs=3", "algo.batch_size=8", "algo.beta=0.1", "algo.schedule=constant"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3, help="number of them, from 0")
-    parser.add_argument("--out", type=Path, default=Path("runs/preference"))
+    parser = options(__doc__, "runs/preference", range(3))
     parser.add_argument("--tasks", type=int, default=150, help="played for the pairs")
     chosen = parser.parse_args()
-    rows = [one_seed(chosen.out / str(seed), seed, chosen.tasks) for seed in range(chosen.seeds)]
-    text = table(rows)
+    rows = each(partial(one_seed, chosen.out, chosen.tasks), chosen.seeds, chosen.jobs)
+    text = table(chosen.seeds, rows)
     (chosen.out / "table.md").write_text(text)
     print(text)
 
 
-def one_seed(out: Path, seed: int, tasks: int) -> Row:
+def one_seed(into: Path, tasks: int, seed: int) -> Row:
     """All steps, each seed with tasks, weights and sampling of its own; success on held-out tasks by arm."""
+    out = into / str(seed)
     clone = out / "clone"
-    agenttrain("generate-trajectories", out / "expert", "conf=demo", f"seed={seed}")
+    command(out / "expert", "generate-trajectories", "conf=demo", f"seed={seed}")
     data = f"data.path={out}/expert/trajectories.jsonl"
-    agenttrain("sft", clone, "conf=demo", data, f"seed={seed}", f"model.seed={seed}")
+    command(clone, "sft", "conf=demo", data, f"seed={seed}", f"model.seed={seed}")
     own = [f"model.path={clone}/model", "rollout.max_tokens=64", f"task.n={tasks}", f"attempts={EPISODES}"]
-    agenttrain("generate-trajectories", out / "own", *PLAY, *own, f"seed={1000 + seed}")
+    command(out / "own", "generate-trajectories", *PLAY, *own, f"seed={1000 + seed}")
     start = [f"model.path={clone}/model", f"seed={seed}"]
     stored = ["model=pretrained", f"data.path={out}/own/trajectories.jsonl"]
-    agenttrain("sft", out / "sft", *stored, *start, "algo.batch_size=4", "algo.epochs=1", RATES["sft"])
+    command(out / "sft", "sft", *stored, *start, "algo.batch_size=4", "algo.epochs=1", RATES["sft"])
     for name, more in (("dpo", []), ("dpo, nll", ["algo.nll=1"])):
-        agenttrain("dpo", folder(out, name), f"path={out}/own", *start, *DPO, RATES[name], *more)
+        command(folder(out, name), "dpo", f"path={out}/own", *start, *DPO, RATES[name], *more)
     return {name: success(out, name, seed) for name in ("clone", *RATES)}
 
 
 def success(out: Path, name: str, seed: int) -> float:
     measured = out / f"eval-{folder(out, name).name}"
-    agenttrain("eval", measured, "conf=demo", f"model.path={folder(out, name)}/model", f"seed={seed}")
+    command(measured, "eval", "conf=demo", f"model.path={folder(out, name)}/model", f"seed={seed}")
     return json.loads((measured / "eval.json").read_text())["success"]["value"]
 
 
@@ -65,11 +69,14 @@ def folder(out: Path, name: str) -> Path:
     return out / name.replace(", ", "-")
 
 
-def table(rows: list[Row]) -> str:
+def table(seeds: Sequence[int], rows: list[Row]) -> str:
     """A row per seed, the means, and what each arm gained on the clone and on imitation, with Student's intervals."""
     names = list(rows[0])
     lines = [f"| seed | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    lines += [f"| {seed} | " + " | ".join(f"{row[name]:.1%}" for name in names) + " |" for seed, row in enumerate(rows)]
+    lines += [
+        f"| {seed} | " + " | ".join(f"{row[name]:.1%}" for name in names) + " |"
+        for seed, row in zip(seeds, rows, strict=True)
+    ]
     lines.append("| mean | " + " | ".join(f"{fmean(row[name] for row in rows):.1%}" for name in names) + " |")
     lines += ["", "| difference in points, paired by seed | mean (95 %) |", "|---|---|"]
     for one, other in [(name, "clone") for name in names[1:]] + [(name, "sft") for name in names[2:]]:

@@ -11,12 +11,9 @@ in --out is not made again.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
@@ -25,8 +22,9 @@ from statistics import fmean, pvariance
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from credit_curves import clone, command, run_all
+from credit_curves import clone
 from curves_report import LAST, Point, Run, budget, delayed, interval, sooner, success, thousands
+from experiments import command, each, options
 
 from agenttrain import store
 from agenttrain.types import Trajectory
@@ -64,16 +62,11 @@ class Judged:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("runs/process-reward"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[*range(5)], help="2 or more")
+    parser = options(__doc__, "runs/process-reward", range(5))
     parser.add_argument("--steps", type=int, default=30, help="of training, in each run of rl")
-    parser.add_argument("--jobs", type=int, default=2, help="seeds at a time, one thread each")
     chosen = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
     seeds = chosen.seeds
-    with ThreadPoolExecutor(chosen.jobs) as pool:
-        run_all(pool, (partial(one_seed, chosen.out, seed, chosen.steps) for seed in seeds))
+    each(partial(one_seed, chosen.out, chosen.steps), seeds, chosen.jobs)
     judged = {name: [judge(chosen.out / str(seed), name) for seed in seeds] for name in LABELS}
     runs = {
         arm: [Run("loops", arm, 0.0, s, chosen.out / str(s) / f"rl-{arm}") for s in seeds] for arm in (*BASES, *LABELS)
@@ -86,7 +79,7 @@ def main() -> None:
 # -- what is run ------------------------------------------------------------------------------------------------------
 
 
-def one_seed(out: Path, seed: int, steps: int) -> None:
+def one_seed(out: Path, steps: int, seed: int) -> None:
     """All steps; corridors, weights and sampling are the seed's own."""
     clone(out, "clone", [], seed)
     start, here = f"model.path={out}/clone-{seed}/sft/model", out / str(seed)

@@ -6,7 +6,7 @@ Texts tell of bags of boxes of things. Some go on with how many things that make
 with what a bag has, which stands there already. A model of 0.2 M random weights learns such texts, a share of the
 products with calls in place (the seeding). Then it annotates texts without calls, and goes on from there in two ways:
 on what it annotated, and on the same texts without calls (the control). `table.md` in `--out` has the figures, with
-95 % intervals over the seeds. What is complete in `--out` is not measured again.
+95 % intervals over the seeds.
 """
 
 from __future__ import annotations
@@ -16,16 +16,22 @@ import json
 import math
 import random
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from experiments import command, cpu_minutes, each, options
 
 from agenttrain.eval.report import over_seeds
 from agenttrain.model.loaded import Loaded
 from agenttrain.model.pretrained import Pretrained
 from agenttrain.toolformer.annotate import opening_token
 
+CONF = "conf=toolformer_tiny"
 NAMES = ("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Greta", "Hugo", "Ida", "Jonas")
 THINGS = ("apples", "books", "coins", "stamps", "shells", "cards")
 BOXES = ("boxes", "tins", "rows", "piles")
@@ -39,9 +45,7 @@ Figures = dict[str, float]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of texts, weights and sampling")
-    parser.add_argument("--out", type=Path, default=Path("runs/toolformer-show"))
+    parser = options(__doc__, "runs/toolformer-show", range(3))
     parser.add_argument("--base", type=int, default=16000, help="texts that the base learns from")
     parser.add_argument("--plain", type=float, default=0.5, help="share of all texts that want no call")
     parser.add_argument("--seeded", type=float, default=0.5, help="share of the base's products with a call in place")
@@ -49,8 +53,9 @@ def main() -> int:
     parser.add_argument("--corpus", type=int, default=500, help="texts to annotate")
     parser.add_argument("--questions", type=int, default=100, help="of either kind")
     chosen = parser.parse_args()
-    found = [one_seed(chosen, seed) for seed in chosen.seeds]
-    text = table(chosen.seeds, found)
+    found = each(partial(one_seed, chosen), chosen.seeds, chosen.jobs)
+    minutes = sum(cpu_minutes(chosen.out / str(seed)) for seed in chosen.seeds)
+    text = f"{table(chosen.seeds, found)}\n{len(found)} seeds, {minutes:.1f} CPU minutes.\n"
     (chosen.out / "table.md").write_text(text)
     print(text)
     return 0
@@ -79,12 +84,9 @@ def row(name: str, values: list[float], form: str, low: float = -math.inf, high:
 
 
 def one_seed(chosen: argparse.Namespace, seed: int) -> Figures:
-    """All steps, or what an earlier run measured."""
+    """All steps, each seed with texts, weights and sampling of its own."""
     out, rng = chosen.out / str(seed), random.Random(seed)
-    done = out / "figures.json"
-    if done.is_file():
-        return json.loads(done.read_text())
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
     base, corpus = (texts(rng, n, chosen.plain) for n in (chosen.base, chosen.corpus))
     seeded = ({**told, "call": told["call"] if rng.random() < chosen.seeded else ""} for told in base)
     write(out / "base.jsonl", [{"text": told["before"] + told["call"] + told["after"]} for told in seeded])
@@ -95,10 +97,10 @@ def one_seed(chosen: argparse.Namespace, seed: int) -> Figures:
 
     tiny = ["model=tiny_0_2m", f"model.seed={seed}", f"algo.epochs={chosen.epochs}", "algo.learning_rate=5e-3"]
     same, start = f"seed={seed}", f"model.path={out}/base/model"
-    agenttrain("sft", out / "base", same, f"data.path={out}/base.jsonl", *tiny)
-    agenttrain("generate-trajectories", out / "annotated", same, f"corpus={out}/corpus.jsonl", start)
-    agenttrain("sft", out / "toolformer", same, start, f"data.path={out}/annotated/annotated.jsonl")
-    agenttrain("sft", out / "control", same, start, f"data.path={out}/corpus.jsonl")
+    command(out / "base", "sft", CONF, same, f"data.path={out}/base.jsonl", *tiny)
+    command(out / "annotated", "generate-trajectories", CONF, same, f"corpus={out}/corpus.jsonl", start)
+    command(out / "toolformer", "sft", CONF, same, start, f"data.path={out}/annotated/annotated.jsonl")
+    command(out / "control", "sft", CONF, same, start, f"data.path={out}/corpus.jsonl")
 
     figures = filter_figures(corpus, read(out / "annotated/candidates.jsonl"))
     for model, k in (("base", 0), ("control", 0), *(("toolformer", k) for k in PLACES)):
@@ -109,7 +111,6 @@ def one_seed(chosen: argparse.Namespace, seed: int) -> Figures:
         for kind, own in asked.items():
             whole = [told["before"] + told["after"] for told in own]
             figures[f"{model}: perplexity of {kind}"] = perplexity(loaded, whole)
-    done.write_text(json.dumps(figures))
     return figures
 
 
@@ -162,7 +163,7 @@ def share(part: int, whole: int) -> float:
 def answered(out: Path, model: str, k: int, kind: str) -> Figures:
     """Right answers, texts in which a call was opened, and those where it had a result."""
     folder = out / f"eval-{model}-{k}-{kind}"
-    agenttrain("eval", folder, f"questions={out}/{kind}.jsonl", f"model.path={out}/{model}/model", f"decoder.k={k}")
+    command(folder, "eval", CONF, f"questions={out}/{kind}.jsonl", f"model.path={out}/{model}/model", f"decoder.k={k}")
     found, name = json.loads((folder / "eval.json").read_text()), f"{model}, k = {k}"
     figures = {f"{name}: right on {kind}, %": 100 * found["success"]["value"]}
     if k:
@@ -182,15 +183,6 @@ def perplexity(loaded: Loaded, texts: list[str]) -> float:
             says = logits.log_softmax(-1)
             losses += (-says[range(len(says)), ids[0, 1:]]).tolist()
     return torch.tensor(losses).mean().exp().item()
-
-
-def agenttrain(command: str, out: Path, *words: str) -> None:
-    """A command as a user would type it, in this process: starting one costs more than most of these steps."""
-    from agenttrain import cli
-
-    line = ["conf=toolformer_tiny", *words, f"out={out}"]
-    print(f"\n$ agenttrain {command} {' '.join(line)}", flush=True)
-    cli.run(command, line, None, None, False)
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agenttrain import store
+from agenttrain.config.compose import compose
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
 
 FILE = Path(__file__).parent.parent.parent / "scripts/recipes/codeact.py"
@@ -44,20 +45,22 @@ def test_the_table_compares_code_with_each_rival_seed_by_seed():
     assert lines[-1].endswith("| 20.0 (0.0 to 44.8) | 25.0 (0.2 to 49.8) | -5.0 (-5.0 to -5.0) |")
 
 
-def test_what_is_there_is_not_run_again(tmp_path, monkeypatch):
-    commands = []
+def test_a_model_learns_from_what_the_teacher_of_its_own_form_and_seed_played(tmp_path, monkeypatch):
+    typed = []
 
-    def played(command, out, *words):
-        commands.append(command)
-        if command != "sft":
+    def command(out, name, *words):
+        typed.append((out, name, compose(name, [*words, f"out={out}"]).values))
+        if name != "sft":
             with store.Writer(out / "trajectories.jsonl") as writer:
-                writer.write(episode(2, command == "generate-trajectories"))
+                writer.write(episode(2, name == "generate-trajectories"))
 
-    monkeypatch.setattr(SCRIPT, "agenttrain", played)
-    chosen = Namespace(out=tmp_path, n=1, set=[])
-    taught, learned = (SCRIPT.one(who, 0, "code", chosen) for who in ("teacher", "model"))
-    assert commands == ["generate-trajectories", "sft", "eval"]
-    assert taught["figures"]["success within 2 turns"] == 100
-    assert learned["figures"]["success within 2 turns"] == 0
-    assert SCRIPT.one("teacher", 0, "code", chosen) == taught
-    assert len(commands) == 3
+    monkeypatch.setattr(SCRIPT, "command", command)
+    chosen = Namespace(out=tmp_path, n=4, set=["algo.epochs=2"])
+    assert SCRIPT.played(chosen, "teacher", 1, "json")[0].success
+    assert not SCRIPT.played(chosen, "model", 1, "json")[0].success
+    (taught, _, teacher), (_, _, sft), (_, _, evaluated) = typed
+    assert [name for _, name, _ in typed] == ["generate-trajectories", "sft", "eval"]
+    assert sft["data"]["path"] == f"{taught}/trajectories.jsonl"
+    assert sft["algo"]["epochs"] == 2
+    assert teacher["env"]["actions"] == evaluated["env"]["actions"] == "json"
+    assert (teacher["task"]["split"], evaluated["task"]["split"]) == ("train", "heldout")

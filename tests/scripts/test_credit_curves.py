@@ -1,4 +1,4 @@
-"""The table of learning curves adds up, and a killed script goes on where it was."""
+"""The table of learning curves adds up, and what is compared composes."""
 
 import json
 import os
@@ -25,6 +25,7 @@ def load(path):
 
 
 table = load(SCRIPTS / "curves_report.py")
+load(SCRIPTS / "experiments.py")
 curves = load(SCRIPTS / "credit_curves.py")
 
 
@@ -105,44 +106,6 @@ def test_the_picture_has_a_curve_and_a_band_for_each_strategy_within_its_panel(t
     assert ys[0] - ys[-1] == pytest.approx(table.HEIGHT / 2)  # from 0 to the mean of 0 and 1
 
 
-@pytest.fixture
-def made(monkeypatch):
-    """The commands that were started, each of which leaves a report."""
-    made = []
-
-    def start(words, log):
-        out = Path(next(word for word in words if word.startswith("out=")).removeprefix("out="))
-        assert not out.exists()
-        out.mkdir()
-        (out / "report.md").touch()
-        made.append(words)
-        return 0
-
-    monkeypatch.setattr(curves, "in_a_process", start)
-    return made
-
-
-def test_what_is_complete_is_not_made_again_and_all_else_is(tmp_path, made):
-    for words in (("rl", "seed=1"), ("rl", "seed=1"), ("rl", "seed=2"), ("rl", "seed=2")):
-        curves.command(tmp_path / "run", *words)
-    assert len(made) == 2
-    (tmp_path / "run/report.md").unlink()
-    curves.command(tmp_path / "run", "rl", "seed=2")
-    assert len(made) == 3
-
-
-def test_runs_of_one_strategy_have_logs_of_their_own(tmp_path, made):
-    for folder in ("0.001-1-30", "0.001-2-30") * 2:
-        curves.command(tmp_path / folder, "rl")
-    assert len(made) == 2
-
-
-def test_a_command_that_fails_is_told_with_its_log(tmp_path, monkeypatch):
-    monkeypatch.setattr(curves, "in_a_process", lambda words, log: 2)
-    with pytest.raises(SystemExit, match=r"ended with status 2: see .*run\.log"):
-        curves.command(tmp_path / "run", "rl", "seed=1")
-
-
 def test_shuffled_anchors_are_those_of_the_same_task_and_leave_the_batch_as_it_was():
     shuffled = load(curves.CONTROLS / "shuffled.py").Shuffled
 
@@ -162,7 +125,7 @@ def test_shuffled_anchors_are_those_of_the_same_task_and_leave_the_batch_as_it_w
 @pytest.mark.slow
 def test_the_short_form_runs_the_real_commands_and_a_second_call_runs_none(tmp_path):
     line = [sys.executable, SCRIPTS / "credit_curves.py", "--short", "--out", tmp_path, "--testbeds", "luck"]
-    line += ["--seeds", "2", "--steps", "2", "--jobs", "2"]
+    line += ["--seeds", "0", "1", "--steps", "2", "--jobs", "2"]
     done = subprocess.run(line, capture_output=True, text=True, env=os.environ)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "2 seeds; " in done.stdout

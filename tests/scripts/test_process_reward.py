@@ -44,7 +44,7 @@ def test_every_command_composes_and_reads_what_another_left(script, tmp_path, mo
         made.append(given["out"] / f"{given['name']}-{given['seed']}" / "sft")
 
     monkeypatch.setattr(script, "clone", clone)
-    script.one_seed(tmp_path, 3, 7)
+    script.one_seed(tmp_path, 7, 3)
     base = settings["rl-turn"]
     for name in script.LABELS:
         arm = settings[f"rl-{name}"]
