@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from agenttrain.data.select import Report, Selected
 from agenttrain.data.text import Text
@@ -21,7 +22,7 @@ class Mixture:
     tell, and do his work once. `report` is the sum of the sources'.
 
     Args:
-        of: name -> its records; a source may be a mixture itself.
+        of: name -> its records; a source may be a mixture itself, which without an `n` of its own has no end.
         shares: name -> weight of its records among all draws; one that is not named weighs 1. A source of share 0 is
             not read.
         n: number of draws; None for as many as the sources have records together.
@@ -47,30 +48,49 @@ class Mixture:
             raise UserError("data.shares are all 0")
 
     def __iter__(self) -> Iterator[Example]:
+        draws, records = self._draws()
+        return islice(draws, self.n or records)
+
+    def _draws(self) -> tuple[Iterator[Example], int]:
+        """Draws without an end, and of how many records they are."""
+        rng = random.Random(f"mixture/{self.seed}")
         shares = {name: share for name, share in self._shares().items() if share}
-        found = {name: _named(name, self.of[name]) for name in shares}
-        self.report = Report()
+        sources, records, self.report = {}, 0, Report()
         for name in shares:
+            draws, count = _read(self.of[name], rng)
+            sources[name] = _named(name, draws)
+            records += count
             read = self.of[name].report
             self.report.records += read.records
             self.report.kept += read.kept
             self.report.dropped.update(read.dropped)
             self.report.untrained.update(read.untrained)
-        rng = random.Random(f"mixture/{self.seed}")
-        endless = {name: _passes(records, rng) for name, records in found.items()}
-        n = self.n or sum(map(len, found.values()))
-        for name in rng.choices(list(shares), list(shares.values()), k=n):
-            yield next(endless[name])
+
+        def endless() -> Iterator[Example]:
+            while True:
+                (name,) = rng.choices([*shares], [*shares.values()])
+                yield next(sources[name])
+
+        return endless(), records
 
     def _shares(self) -> dict[str, float]:
         return {name: self.shares.get(name, 1.0) for name in self.of}
 
 
-def _named(name: str, examples: Iterable[Example]) -> list[Example]:
-    """All of a source, which may be a mixture itself: what it drew twice stays one object."""
-    read = list(examples)
-    named = {id(one): replace(one, part=f"{name}.{one.part}" if one.part else name) for one in read}
-    return [named[id(one)] for one in read]
+def _read(source: Selected | Text | Mixture, rng: random.Random) -> tuple[Iterator[Example], int]:
+    if isinstance(source, Mixture) and not source.n:
+        return source._draws()
+    records = list(source)
+    return _passes(records, rng), len(records)
+
+
+def _named(name: str, drawn: Iterable[Example]) -> Iterator[Example]:
+    """What is drawn twice stays one object."""
+    named: dict[int, Example] = {}
+    for one in drawn:
+        if id(one) not in named:
+            named[id(one)] = replace(one, part=f"{name}.{one.part}" if one.part else name)
+        yield named[id(one)]
 
 
 def _passes(records: list[Example], rng: random.Random) -> Iterator[Example]:

@@ -38,18 +38,35 @@ def test_a_source_repeats_no_record_before_all_of_its_records_were_drawn(texts):
 
 
 def test_a_record_that_is_drawn_again_is_the_same_object(texts):
-    general = Mixture(of={"gpt4": texts("4", 3), "gpt35": texts("35", 9)}, n=30)
+    general = Mixture(of={"gpt4": texts("4", 3), "gpt35": texts("35", 9)})
     drawn = list(Mixture(of={"agent": texts("a", 5), "general": general}, n=300))
     assert len({id(example) for example in drawn}) == len({example.text for example in drawn}) == 17
 
 
 def test_a_mixture_may_hold_another_with_its_own_ratio(texts):
-    general = Mixture(of={"gpt4": texts("4", 9), "gpt35": texts("35", 9)}, shares={"gpt4": 1, "gpt35": 4}, n=1000)
+    general = Mixture(of={"gpt4": texts("4", 9), "gpt35": texts("35", 9)}, shares={"gpt4": 1, "gpt35": 4})
     mixture = Mixture(of={"agent": texts("a", 9), "general": general}, shares={"agent": 1, "general": 4}, n=5000)
     examples = list(mixture)
     assert {example.part for example in examples} == {"agent", "general.gpt4", "general.gpt35"}
     drawn = Counter(example.text.split()[0] for example in examples)
     assert drawn["4"] / (drawn["4"] + drawn["35"]) == pytest.approx(0.2, abs=0.04)
+
+
+def test_a_mixture_within_another_repeats_no_record_before_all_of_its_source_were_drawn(texts):
+    general = Mixture(of={"few": texts("f", 3), "many": texts("m", 40)}, shares={"few": 3, "many": 1})
+    drawn = list(Mixture(of={"agent": texts("a", 5), "general": general}, n=800))
+    for part, count in (("general.few", 3), ("general.many", 40)):
+        said = [example.text for example in drawn if example.part == part]
+        assert len(said) >= 2 * count
+        for start in range(0, len(said) - count + 1, count):
+            assert len({*said[start : start + count]}) == count
+
+
+def test_draws_of_its_own_number_are_all_that_a_mixture_within_another_has(texts):
+    general = Mixture(of={"gpt4": texts("4", 9), "gpt35": texts("35", 9)}, n=6)
+    drawn = Mixture(of={"agent": texts("a", 5), "general": general}, n=300)
+    assert len({example.text for example in drawn}) == 5 + 6
+    assert len(list(Mixture(of={"agent": texts("a", 5), "general": general}))) == 11
 
 
 def test_the_seed_alone_decides_the_draws(texts):
