@@ -22,6 +22,7 @@ from agenttrain.ranges import Count, Whole
 from agenttrain.reward.prm import Prm
 from agenttrain.reward.score import apart, at_once, compare, score
 from agenttrain.rollout import Limits
+from agenttrain.trainer.episodes import Flow
 from agenttrain.trainer.grpo import Curves, Grpo
 from agenttrain.trainer.measuring import HeldOut
 from agenttrain.trainer.terms import report
@@ -74,50 +75,28 @@ def rl(
     _differences_once(credit, reward)
     combine.begin(reward)
     model.check()
-    tasks, loggers = list(task), report_to or []
-    measured = None
-    # Before the model: a fault is found in a second, and leaves nothing behind.
-    algo.check(tasks, policy, credit, loggers)
-    if heldout_every:
-        measured = HeldOut(list(heldout or ()), heldout_every, heldout_temperature, heldout_top_p)
-        measured.check(tasks, policy)
-    loaded = model.load(out, trainable=True)
-    settle_threads(loaded.model, threads)
     alone, in_groups = apart(reward)
     judge = partial(score, rewards=alone, timeout=rollout.reward_timeout)
     compared = partial(compare, rewards=in_groups, timeout=rollout.reward_timeout) if in_groups else None
+    flow = Flow(list(task), env, policy, rollout, judge, credit, seed, combine, at_once(reward), compared)
+    loggers, measured = report_to or [], None
+    # Before the model: a fault is found in a second, and leaves nothing behind.
+    algo.check(flow, loggers)
+    if heldout_every:
+        measured = HeldOut(list(heldout or ()), heldout_every, heldout_temperature, heldout_top_p)
+        measured.check(flow.tasks, policy)
+    loaded = model.load(out, trainable=True)
+    settle_threads(loaded.model, threads)
     with (
         _kept(out, "trajectories", resume) if save_trajectories else nullcontext() as keep,
         _kept(out, "heldout", resume) if measured else nullcontext() as keep_heldout,
     ):
         measured = replace(measured, keep=keep_heldout) if measured else None
-        curves = algo.train(
-            loaded,
-            tasks,
-            env,
-            judge,
-            credit,
-            policy,
-            rollout,
-            out,
-            seed,
-            resume,
-            loggers,
-            keep,
-            combine,
-            measured,
-            at_once(reward),
-            compared,
-        )
+        curves = algo.train(loaded, flow, out, resume, loggers, keep, measured)
     if os.environ.get("RANK", "0") == "0":
-        seen.write(out / "model", loaded.name, (seen.of_task(tasks[number]) for number in curves.played))
-        details = f"\n## Course\n\n{course(curves.steps)}"
-        if curves.heldout:
-            rows = "".join(f"| {steps} | {success:.3f} |\n" for steps, success in curves.heldout.items())
-            details += f"\n## Held-out tasks\n\n| after steps | success |\n|---|---|\n{rows}"
-        if terms := report(curves.steps):
-            details += f"\n## Terms of the reward\n\n{terms}"
-        summarize(out, loaded.name, "reinforcement learning on its own episodes", facts(curves), curves.notes, details)
+        seen.write(out / "model", loaded.name, (seen.of_task(flow.tasks[number]) for number in curves.played))
+        done = "reinforcement learning on its own episodes"
+        summarize(out, loaded.name, done, facts(curves), curves.notes, details(curves))
 
 
 def _differences_once(credit: Credit, reward: dict[str, Reward]) -> None:
@@ -153,6 +132,17 @@ def facts(curves: Curves) -> dict[str, str]:
         known["playing"] = duration(sum(row["rollout_seconds"] for row in curves.steps))
         known["learning"] = duration(sum(row["train_seconds"] for row in curves.steps))
     return known | {"time": duration(curves.seconds)}
+
+
+def details(curves: Curves) -> str:
+    """The sections of the report after its facts."""
+    parts = [f"\n## Course\n\n{course(curves.steps)}"]
+    if curves.heldout:
+        rows = "".join(f"| {steps} | {success:.3f} |\n" for steps, success in curves.heldout.items())
+        parts.append(f"\n## Held-out tasks\n\n| after steps | success |\n|---|---|\n{rows}")
+    if terms := report(curves.steps):
+        parts.append(f"\n## Terms of the reward\n\n{terms}")
+    return "".join(parts)
 
 
 def course(steps: Sequence[dict[str, float]], points: int = 10) -> str:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from agenttrain.combine import Terms
 from agenttrain.errors import UserError
 from agenttrain.model.loaded import ModelPolicy
 from agenttrain.ranges import Count, NonNegative, Positive, Whole
-from agenttrain.rollout import Limits
 from agenttrain.trainer import checkpoints
 from agenttrain.trainer.annealing import Anneal, Annealing, Sampling
 from agenttrain.trainer.arguments import trl_arguments
@@ -23,7 +21,7 @@ from agenttrain.trainer.episodes import Flow, KlIn, check_tasks, needs_critic, s
 from agenttrain.trainer.measuring import HeldOut
 from agenttrain.trainer.selection import Curriculum, Selection
 from agenttrain.trainer.tokens import Weighting
-from agenttrain.types import Credit, Environment, Policy, Task, Trajectory
+from agenttrain.types import Credit, Policy, Trajectory
 
 if TYPE_CHECKING:
     from trl import GRPOConfig
@@ -96,27 +94,17 @@ class Grpo:
     def train(
         self,
         loaded: Loaded,
-        tasks: Iterable[Task],
-        env: Environment,
-        score: Callable[[Trajectory], Trajectory],
-        credit: Credit,
-        policy: Policy,
-        limits: Limits,
+        flow: Flow,
         out: Path,
-        seed: int = 0,
         resume: bool = False,
         report_to: Sequence[str] = (),
         keep: Callable[[Trajectory], None] | None = None,
-        combine: Terms | None = None,
         heldout: HeldOut | None = None,
-        at_once: int = 1,
-        compare: Callable[[Sequence[Trajectory]], Sequence[Trajectory]] | None = None,
     ) -> Curves:
-        """Train `loaded.model` in place and write it to `<out>/model`.
+        """Train `loaded.model` in place on the episodes of `flow`, and write it to `<out>/model`.
 
-        `score` fills a trajectory's scores, `combine` weighs them; `keep` receives every episode, scored and with its
-        advantages in `meta`; `heldout` says what is measured between the steps. `at_once` episodes are scored at once;
-        `compare` adds to the scores of whole groups.
+        `keep` receives every episode, scored and with its advantages in `meta`; `heldout` says what is measured between
+        the steps.
 
         The same arguments give the same episodes and weights, on one machine. With `resume`, goes on from the newest
         complete checkpoint in `<out>/checkpoints` to the very weights an uninterrupted run would have reached.
@@ -125,19 +113,17 @@ class Grpo:
             UserError: numbers that do not divide, nothing that can learn or be learned from, an unknown `extra`.
         """
         began = time.monotonic()
-        tasks = list(tasks)
-        self.check(tasks, policy, credit, report_to)
+        self.check(flow, report_to)
         if not any(parameter.requires_grad for parameter in loaded.model.parameters()):
             raise UserError("No weight of the model is trainable: set model.lora.r above 0, or do not quantize.")
-        if (top_p := getattr(policy, "top_p", 1.0)) < 1:
+        if (top_p := getattr(flow.policy, "top_p", 1.0)) < 1:
             _log.warning(
                 "policy.top_p=%g samples the likeliest tokens only, but the whole distribution is trained. Tokens are "
                 "weighted for it (algo.importance_cap); what is cut off is never tried. Better take policy.top_p=1.0.",
                 top_p,
             )
-        plan = schedule(len(tasks), self.tasks_per_step, self.steps, seed)
-        arguments = self.arguments(out, seed, report_to, temperature=getattr(policy, "temperature", 1.0))
-        flow = Flow(tasks, env, policy, limits, score, credit, seed, combine or Terms(), at_once, compare)
+        plan = schedule(len(flow.tasks), self.tasks_per_step, self.steps, flow.seed)
+        arguments = self.arguments(out, flow.seed, report_to, temperature=getattr(flow.policy, "temperature", 1.0))
         checkpoint, notes = checkpoints.to_continue(out, resume, loaded.model)
         selection = Selection(len(flow.tasks), self.curriculum, self.refill, flow.seed)
         history = self._fit(loaded, flow, arguments, plan, out, checkpoint, keep, heldout, selection)
@@ -147,19 +133,19 @@ class Grpo:
         played = self.tasks_per_step * self.group_size * len(steps)
         return Curves(steps, played, time.monotonic() - began, notes, frozenset(selection.known), measured)
 
-    def check(self, tasks: Sequence[Task], policy: Policy, credit: Credit, report_to: Sequence[str] = ()) -> None:
+    def check(self, flow: Flow, report_to: Sequence[str] = ()) -> None:
         """Everything that can be known to be wrong before a model is loaded.
 
         Raises:
             UserError: see `train`.
         """
-        check_tasks(tasks, self.tasks_per_step)
-        if not isinstance(policy, ModelPolicy):
-            raise UserError(f"rl learns from what its own model does: policy=local, not {type(policy).__name__}.")
-        if not getattr(policy, "temperature", 1.0) > 0:
+        check_tasks(flow.tasks, self.tasks_per_step)
+        if not isinstance(flow.policy, ModelPolicy):
+            raise UserError(f"rl learns from what its own model does: policy=local, not {type(flow.policy).__name__}.")
+        if not getattr(flow.policy, "temperature", 1.0) > 0:
             raise UserError("policy.temperature=0 always does the same, so that a group cannot differ: take 1.0.")
-        self.check_credit(credit)
-        self.check_exploration(policy, credit)
+        self.check_credit(flow.credit)
+        self.check_exploration(flow.policy, flow.credit)
         self.arguments(Path(), 0, report_to)
 
     def check_exploration(self, policy: Policy, credit: Credit) -> None:

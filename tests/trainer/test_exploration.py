@@ -11,6 +11,7 @@ from agenttrain.credit.gae import Gae
 from agenttrain.credit.grpo import Grpo as GrpoCredit
 from agenttrain.errors import UserError
 from agenttrain.policy.local import Local
+from agenttrain.trainer.episodes import Flow
 from agenttrain.trainer.grpo import Curves, Grpo
 from agenttrain.trainer.ppo import Ppo
 
@@ -24,9 +25,8 @@ def train(out: Path, resume: bool = False, keep=None, policy=None, judge=score, 
     policy = policy or Local(slots=8, context=128)
     algo = Grpo(**SHORT | options)
     credit = GrpoCredit()
-    return algo.train(
-        loaded, tasks(6), env or Game(), judge, credit, policy, LIMITS, out, seed=3, resume=resume, keep=keep
-    )
+    flow = Flow(tasks(6), env or Game(), policy, LIMITS, judge, credit, seed=3)
+    return algo.train(loaded, flow, out, resume=resume, keep=keep)
 
 
 def ends_as_resumed(folder: Path, **options) -> None:

@@ -18,7 +18,7 @@ from agenttrain.credit.turn import Turn
 from agenttrain.errors import UserError
 from agenttrain.policy.craft_expert import CraftExpert
 from agenttrain.policy.local import Local
-from agenttrain.trainer.episodes import needs_critic
+from agenttrain.trainer.episodes import Flow, needs_critic
 from agenttrain.trainer.grpo import Grpo
 
 from .letters import CREDITS, LIMITS, Game, algo_of, credit_of, score, small, tasks
@@ -28,7 +28,8 @@ def train(out: Path, algo: Grpo, credit=None, lora=0, resume=False, policy=None,
     loaded = small(lora).load(trainable=True)
     policy = policy or Local(slots=8, context=128)
     credit = credit or GrpoCredit()
-    return algo.train(loaded, tasks(n), Game(), score, credit, policy, LIMITS, out, seed=3, resume=resume, keep=keep)
+    flow = Flow(tasks(n), Game(), policy, LIMITS, score, credit, seed=3)
+    return algo.train(loaded, flow, out, resume=resume, keep=keep)
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
@@ -252,4 +253,4 @@ def test_a_frozen_model_is_refused(tmp_path):
     loaded = small().load()
     loaded.model.requires_grad_(False)
     with pytest.raises(UserError, match="No weight of the model is trainable"):
-        SHORT.train(loaded, tasks(4), Game(), score, GrpoCredit(), Local(), LIMITS, tmp_path)
+        SHORT.train(loaded, Flow(tasks(4), Game(), Local(), LIMITS, score, GrpoCredit()), tmp_path)

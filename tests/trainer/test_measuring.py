@@ -12,7 +12,7 @@ from agenttrain.trainer.grpo import Grpo
 from agenttrain.trainer.measuring import HeldOut
 from agenttrain.types import InfraError, Task
 
-from .letters import LIMITS, Game, credit_of, flow, score, small, tasks
+from .letters import Game, credit_of, flow, small, tasks
 
 ALGO = {"steps": 3, "tasks_per_step": 4, "group_size": 4, "batch_size": 16, "learning_rate": 1e-3, "save_steps": 1}
 
@@ -23,10 +23,8 @@ def others(n):
 
 def train(out, heldout=None, resume=False, **options):
     loaded = small().load(trainable=True)
-    some = flow(loaded, credit_of("grpo"))
     algo = Grpo(**ALGO | options)
-    rest = {"seed": 0, "resume": resume, "heldout": heldout}
-    return loaded, algo.train(loaded, tasks(4), Game(), score, some.credit, some.policy, LIMITS, out, **rest)
+    return loaded, algo.train(loaded, flow(loaded, credit_of("grpo")), out, resume=resume, heldout=heldout)
 
 
 def said(episodes):

@@ -18,7 +18,7 @@ from agenttrain.errors import UserError
 from agenttrain.policy.local import Local
 from agenttrain.trainer import checkpoints
 from agenttrain.trainer.actor_critic import ActorCritic
-from agenttrain.trainer.episodes import schedule
+from agenttrain.trainer.episodes import Flow, schedule
 from agenttrain.trainer.grpo import Grpo
 from agenttrain.trainer.ppo import Ppo
 from agenttrain.types import FAILED_BY_US
@@ -49,7 +49,8 @@ def trainer(tmp_path, algo=SHORT, credit=PLAIN, lora=0, callbacks=None, env=None
 def train(out: Path, algo=SHORT, credit=PLAIN, lora=0, resume=False, keep=None):
     loaded = small(lora).load(trainable=True)
     policy = Local(slots=8, context=128)
-    return algo.train(loaded, tasks(4), Game(), score, credit, policy, LIMITS, out, seed=3, resume=resume, keep=keep)
+    flow = Flow(tasks(4), Game(), policy, LIMITS, score, credit, seed=3)
+    return algo.train(loaded, flow, out, resume=resume, keep=keep)
 
 
 def generate(some: ActorCritic) -> dict:

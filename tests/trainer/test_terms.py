@@ -14,6 +14,7 @@ from agenttrain.credit.grpo import Grpo as GrpoCredit
 from agenttrain.errors import UserError
 from agenttrain.policy.local import Local
 from agenttrain.reward.score import score
+from agenttrain.trainer.episodes import Flow
 from agenttrain.trainer.grpo import Grpo
 from agenttrain.trainer.terms import pulls, report
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
@@ -105,20 +106,8 @@ def train(out, rewards, resume=False, keep=None, **rules):
     terms.begin(rewards)
     loaded, policy = small().load(trainable=True), Local(slots=8, context=128)
     try:
-        return ALGO.train(
-            loaded,
-            tasks(4),
-            Game(),
-            lambda t: score(t, rewards),
-            GrpoCredit(),
-            policy,
-            LIMITS,
-            out,
-            seed=3,
-            resume=resume,
-            keep=keep,
-            combine=terms,
-        )
+        flow = Flow(tasks(4), Game(), policy, LIMITS, lambda t: score(t, rewards), GrpoCredit(), 3, terms)
+        return ALGO.train(loaded, flow, out, resume=resume, keep=keep)
     finally:
         torch.set_num_threads(before)
 

@@ -13,6 +13,7 @@ from letters import LIMITS, Game, algo_of, credit_of, score, small, tasks
 
 from agenttrain import store
 from agenttrain.policy.local import Local
+from agenttrain.trainer.episodes import Flow
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
@@ -22,4 +23,4 @@ if __name__ == "__main__":
         with store.Writer(out / f"trajectories.{os.environ['RANK']}.jsonl") as writer:
             algo, loaded = algo_of(credit, **options), small().load(trainable=True)
             policy = Local(slots=8, context=128)
-            algo.train(loaded, tasks(4), Game(), score, credit, policy, LIMITS, out, seed=3, keep=writer.write)
+            algo.train(loaded, Flow(tasks(4), Game(), policy, LIMITS, score, credit, seed=3), out, keep=writer.write)
