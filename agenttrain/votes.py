@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 
 from agenttrain.errors import UserError
-from agenttrain.labels import Labels, content
+from agenttrain.labels import ANSWERS, Labels, content
 from agenttrain.preferences import Pair, drawn
 from agenttrain.types import Trajectory
 
@@ -39,19 +39,29 @@ def preferred(everyone: Sequence[Labels], trajectories: Iterable[Trajectory], mo
     count, or, where nobody compared the two, different marks that one person gave within a task. Of more than `most` of
     a task, so many drawn by `seed`."""
     known = {content(trajectory): trajectory for trajectory in trajectories}
-    marked, compared = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
-    for labels in everyone:
-        for shown, vote in _by_marks(labels, known):
-            marked[shown] += vote
-        for given in labels.given("pairs").values():
-            if known.keys() >= set(given.shown):
-                compared[given.shown] += VOTES[str(given.answer)]
     pairs = []
-    for (one, other), vote in {**marked, **compared}.items():
+    for (one, other), vote in _votes(everyone, known).items():
         if vote:
             chosen, rejected = (one, other) if vote > 0 else (other, one)
             pairs.append(Pair(known[chosen], known[rejected]))
     return drawn(pairs, most, seed)
+
+
+def account(everyone: Sequence[Labels], trajectories: Iterable[Trajectory]) -> dict[str, str]:
+    """What became of the answers, for a report."""
+    known = {content(trajectory): trajectory for trajectory in trajectories}
+    answers = [given for labels in everyone for ask in ANSWERS for given in labels.given(ask).values()]
+    found = {"answers": f"{len(answers)}, in {len(everyone)} file{'s' if len(everyone) > 1 else ''}"}
+    if elsewhere := sum(not known.keys() >= {*given.shown} for given in answers):
+        found["about episodes that are not here"] = f"{elsewhere}"
+    if draws := sum(not vote for vote in _votes(everyone, known).values()):
+        found["pairs of which neither was preferred"] = f"{draws}"
+    return found
+
+
+def told(account: Mapping[str, str]) -> str:
+    """In a line, for a message."""
+    return "; ".join(f"{name}: {value}" for name, value in account.items())
 
 
 def turn_values(everyone: Sequence[Labels], trajectories: Iterable[Trajectory]) -> dict[str, dict[int, float]]:
@@ -63,6 +73,18 @@ def turn_values(everyone: Sequence[Labels], trajectories: Iterable[Trajectory]) 
             if shown in known and turn is not None:
                 found.setdefault(shown, {}).setdefault(turn, []).append(VALUES[str(answer)])
     return {shown: {turn: fmean(values) for turn, values in turns.items()} for shown, turns in found.items()}
+
+
+def _votes(everyone: Sequence[Labels], known: dict[str, Trajectory]) -> Mapping[tuple[str, ...], int]:
+    """Two trajectories -> how many more preferred the first of them than the second."""
+    marked, compared = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+    for labels in everyone:
+        for shown, vote in _by_marks(labels, known):
+            marked[shown] += vote
+        for given in labels.given("pairs").values():
+            if known.keys() >= {*given.shown}:
+                compared[given.shown] += VOTES[str(given.answer)]
+    return {**marked, **compared}
 
 
 def _by_marks(labels: Labels, known: dict[str, Trajectory]) -> Iterator[tuple[tuple[str, ...], int]]:

@@ -5,7 +5,7 @@ import pytest
 from agenttrain.errors import UserError
 from agenttrain.labels import Labels, Question, content
 from agenttrain.types import Action, Observation, Task, Trajectory, Turn
-from agenttrain.votes import people, preferred, turn_values
+from agenttrain.votes import account, people, preferred, turn_values
 
 
 def episode(task, attempt, said="well", turns=2):
@@ -58,6 +58,17 @@ def test_of_several_people_the_greater_number_counts_and_a_draw_makes_no_pair(as
     assert pairs(anna, ben) == {(0, 1), (0, 2)}
     cem = ask("cem", pairs=[((A, B), "second"), ((C, B), "first"), ((C, A), "first")])
     assert pairs(anna, ben, cem) == {(0, 1), (2, 1)}
+
+
+def test_the_report_tells_what_became_of_every_answer(ask):
+    anna = ask("anna", pairs=[((A, B), "first"), ((B, C), "first"), ((A, C), "skip")], turns=[((A, 1), "good")])
+    ben = ask("ben", pairs=[((A, B), "second"), ((B, episode("t", 7)), "first")], ratings=[((B,), 3), ((C,), 3)])
+    assert account([anna, ben], ALL) == {
+        "answers": "7, in 2 files",
+        "about episodes that are not here": "1",
+        "pairs of which neither was preferred": "1",
+    }
+    assert account([ask("cem", pairs=[((A, B), "first")])], ALL) == {"answers": "1, in 1 file"}
 
 
 def test_marks_of_two_people_are_not_compared_with_each_other(ask):

@@ -21,7 +21,7 @@ from agenttrain.preferences import Pair, by_outcome, held_out
 from agenttrain.ranges import Count, Share, Whole
 from agenttrain.trainer.dpo import Course, Dpo, Figures, Preferred, per_token
 from agenttrain.types import Example, Trajectory
-from agenttrain.votes import people, preferred
+from agenttrain.votes import account, people, preferred, told
 from agenttrain.watch import duration
 
 
@@ -48,9 +48,11 @@ def dpo(
         raise UserError(f"algo={type(algo).__name__.lower()} does not learn from pairs: take algo=dpo.")
     model.check()
     played = episodes(path)
-    every = preferred(people(labels), played, pairs, seed) if labels else by_outcome(played, pairs, seed)
+    answers = people(labels) if labels else []
+    every = preferred(answers, played, pairs, seed) if answers else by_outcome(played, pairs, seed)
     if not every:
-        hint = "`agenttrain label` asks for answers about these." if labels else MORE
+        found = told(account(answers, played))
+        hint = f"`agenttrain label` asks for answers about these ({found})." if answers else MORE
         raise UserError(f"No two episodes of one task, one better than the other. {hint}")
     apart = held_out([pair.task for pair in every], heldout, seed)
     learnable = [_preferred(pair, recorded_tokens) for pair in every]
@@ -62,7 +64,7 @@ def dpo(
     if os.environ.get("RANK", "0") == "0":
         examples = (example for pair in train for example in (pair.chosen, pair.rejected))
         seen.write(out / "model", loaded.name, map(seen.of_example, examples))
-        known = {"episodes": f"{len(played)}"} | facts(every, figures)
+        known = {"episodes": f"{len(played)}"} | (account(answers, played) if answers else {}) | facts(every, figures)
         _keep(out, figures)
         summarize(out, loaded.name, "direct preference optimization on stored episodes", known, figures.notes)
 

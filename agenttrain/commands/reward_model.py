@@ -25,7 +25,7 @@ from agenttrain.ranges import Count, Share, Whole
 from agenttrain.reward.logits import probability
 from agenttrain.trainer.reward_model import Labelled, RewardModel
 from agenttrain.types import Trajectory
-from agenttrain.votes import people, preferred, turn_values
+from agenttrain.votes import account, people, preferred, told, turn_values
 from agenttrain.watch import duration
 
 MORE = "Play each task several times: agenttrain generate-trajectories attempts=4"
@@ -51,7 +51,8 @@ def reward_model(
     """
     _check(algo, values, labels)
     model.check()
-    split = _split(episodes(path), algo, values, labels, pairs, heldout, seed)
+    answers = people(labels) if labels else []
+    split = _split(episodes(path), algo, values, answers, pairs, heldout, seed)
     loaded = model.load(out, trainable=True)
     settle_threads(loaded.model, threads)
     scorer = on_trunk(loaded)
@@ -66,7 +67,8 @@ def reward_model(
     }
     error = turn_error(scorer, [one for one in split.labelled_apart if id(one[0]) in read])
     _keep(out, rates, error)
-    facts = {"episodes": f"{len(split.played)}", "tasks with pairs": f"{split.tasks}"}
+    facts = {"episodes": f"{len(split.played)}"} | (account(answers, split.played) if answers else {})
+    facts |= {"tasks with pairs": f"{split.tasks}"}
     facts |= {
         "pairs": f"{len(split.train) + len(split.measured)} (held out: {len(split.measured)}, of {split.apart} tasks)"
     }
@@ -133,7 +135,7 @@ def _split(
     played: list[Trajectory],
     algo: RewardModel,
     values: Path | None,
-    labels: str | list[str] | None,
+    answers: Sequence[Labels],
     pairs: int,
     heldout: float,
     seed: int,
@@ -142,16 +144,17 @@ def _split(
     Raises:
         UserError: nothing is left to train on.
     """
-    answers = people(labels) if labels else []
+    files = ", ".join(str(labels.path) for labels in answers)
     asked = bool(answers) and algo.objective == "pairs"
     every = preferred(answers, played, pairs, seed) if asked else by_outcome(played, pairs, seed)
     of_turns = algo.objective == "turns"
     apart = held_out([pair.task for pair in every] or [t.task.id for t in played], heldout, seed)
     train = [pair for pair in every if pair.task not in apart]
     if not train and not of_turns:
-        what = f"preference in labels={labels}" if asked else "success and a failure"
+        what = f"preference in labels={files}" if asked else "success and a failure"
+        found = f" ({told(account(answers, played))})" if asked else ""
         raise UserError(
-            f"No task has a {what} among its {len(played)} played episodes.\n"
+            f"No task has a {what} among its {len(played)} played episodes{found}.\n"
             f"{'Label more of them: agenttrain label' if asked else MORE}"
         )
     marks = (
@@ -160,7 +163,7 @@ def _split(
     valued = [(t, marks[id(t)]) for t in played if marks.get(id(t))]
     labelled = [one for one in valued if one[0].task.id not in apart]
     if not labelled:
-        raise UserError(f"{values or labels} has no turn of the training trajectories: value or label more of these.")
+        raise UserError(f"{values or files} has no turn of the training trajectories: value or label more of these.")
     of_apart = [one for one in valued if one[0].task.id in apart] if of_turns else []
     return _Split(played, train, [pair for pair in every if pair.task in apart], labelled, of_apart, len(apart))
 

@@ -143,7 +143,7 @@ def test_marks_of_turns_train_a_process_reward_model(stored, tmp_path):
     turns = json.loads((tmp_path / "out/figures.json").read_text())["held_out_turns"]
     assert turns["turns"] == 2 * 4 * 2
     assert turns["squared_error"] < turns["of_their_mean"]
-    with pytest.raises(UserError, match=r"No task has a preference in labels="):
+    with pytest.raises(UserError, match=r"No task has a preference in labels=.*answers: 64, in 1 file"):
         reward_model(SMALL, RewardModel(**ALGO), str(stored), tmp_path / "pairs", labels=labels)
 
 
