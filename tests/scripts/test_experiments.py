@@ -2,6 +2,7 @@
 
 import threading
 import time
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -90,9 +91,11 @@ def test_minutes_are_those_of_all_commands_that_have_ended(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_real_command_leaves_its_log_and_its_seconds(tmp_path):
-    EXPERIMENTS.command(tmp_path / "played", "generate-trajectories", "conf=demo", "task.n=2")
+def test_a_real_command_leaves_its_log_and_its_seconds(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(FILE.parent))  # its process imports it by name
+    experiments = import_module("experiments")
+    experiments.command(tmp_path / "played", "generate-trajectories", "conf=demo", "task.n=2")
     assert (tmp_path / "played/trajectories.jsonl").is_file()
-    assert EXPERIMENTS.cpu_minutes(tmp_path) > 0
+    assert experiments.cpu_minutes(tmp_path) > 0
     with pytest.raises(SystemExit, match=r"ended with status 2: see .*none\.log"):
-        EXPERIMENTS.command(tmp_path / "none", "generate-trajectories", "conf=none")
+        experiments.command(tmp_path / "none", "generate-trajectories", "conf=none")
