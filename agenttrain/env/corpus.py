@@ -18,8 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agenttrain.bm25 import asked, best, indexed
-from agenttrain.world import Passage
+from agenttrain.bm25 import Passage, asked, best, indexed
 
 FORMAT = 1
 """Part of a folder's name; to be raised when what it holds changes."""

@@ -9,11 +9,11 @@ import math
 import random
 from typing import Any, Literal
 
-from agenttrain.corridor import FOG, name_room, tell
 from agenttrain.env.tools import BadCall, answers, read_call, tool
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count
 from agenttrain.types import Message, Observation, Task, Tool
+from agenttrain.worlds.corridor import FOG, name_room, tell
 
 Kind = Literal["loops", "fog", "crossing", "luck"]
 

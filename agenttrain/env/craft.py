@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from agenttrain.crafting import Items, Recipes, listing, owed, shortage
 from agenttrain.env.tools import BadCall, Call, answers, read_call, tool
 from agenttrain.errors import UserError
 from agenttrain.types import Message, Observation, Task, Tool
+from agenttrain.worlds.crafting import Items, Recipes, listing, owed, shortage
 
 TOOLS = [
     tool("get", "Gather one raw item.", item={"type": "string"}),

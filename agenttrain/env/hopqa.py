@@ -14,7 +14,7 @@ from agenttrain.bm25 import Index, index_of
 from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
 from agenttrain.errors import UserError
 from agenttrain.types import Message, Observation, Task, Tool
-from agenttrain.world import World
+from agenttrain.worlds.people import World
 
 TOOLS = [
     tool("search", "Find a passage.", query={"type": "string"}),

@@ -10,15 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from agenttrain.bm25 import Passage
 from agenttrain.env.corpus import Corpus, opened
 from agenttrain.env.hopqa import NOTHING, finished
 from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
 from agenttrain.errors import UserError
 from agenttrain.jsonfile import read_records
-from agenttrain.library import Library
 from agenttrain.ranges import Count
 from agenttrain.types import Message, Observation, Task, Tool
-from agenttrain.world import Passage
+from agenttrain.worlds.library import Library
 
 TOOLS = [
     tool("search", "Find passages: titles and how each begins.", query={"type": "string"}),

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from agenttrain.databases import SEEN, UNSEEN, database
 from agenttrain.env.tools import BadCall, answers, read_call, refused, tool
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count, Positive
@@ -16,6 +15,7 @@ from agenttrain.sql.postgresql import Postgresql
 from agenttrain.sql.sqlite import Sqlite
 from agenttrain.sql.workers import Failure, Result
 from agenttrain.types import Message, Observation, Task, Tool
+from agenttrain.worlds.databases import SEEN, UNSEEN, database
 
 TOOLS = [
     tool("sql", "Run a query.", query={"type": "string"}),

@@ -21,8 +21,8 @@ from agenttrain.pages.reader import Reader
 from agenttrain.pages.site import Site
 from agenttrain.pages.tab import Place, Tab, Unusable
 from agenttrain.ranges import Count, Positive
-from agenttrain.shop import Goal, shop
 from agenttrain.types import InfraError, Message, Observation, Task, Tool
+from agenttrain.worlds.shop import Goal, shop
 
 _log = logging.getLogger(__name__)
 

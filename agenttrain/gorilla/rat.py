@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from agenttrain.bm25 import Index
+from agenttrain.bm25 import Index, Passage
 from agenttrain.errors import UserError
 from agenttrain.gorilla.documents import Document, changed
 from agenttrain.gorilla.pairs import Pair
 from agenttrain.ranges import Count, Share
 from agenttrain.types import Message
-from agenttrain.world import Passage
 
 SYSTEM = "Answer with the API call alone."
 REFERENCE = "\nUse this API documentation for reference: "

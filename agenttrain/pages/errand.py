@@ -9,7 +9,7 @@ from typing import Any
 
 from agenttrain.pages.site import Line, Site
 from agenttrain.pages.tab import Tab
-from agenttrain.shop import Goal
+from agenttrain.worlds.shop import Goal
 
 
 class Errand:

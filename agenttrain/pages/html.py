@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from urllib.parse import urlencode
 
-from agenttrain.shop import Field, Product
+from agenttrain.worlds.shop import Field, Product
 
 _STYLE = """body { font: 16px sans-serif; margin: 1em } nav a { margin-right: 1em } header { margin-bottom: 1em }
 td { padding: .2em 1em .2em 0 } fieldset { border: 0; padding: 0 }"""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from agenttrain.pages import html
-from agenttrain.shop import CHECKOUT, Field, Product, Shop
+from agenttrain.worlds.shop import CHECKOUT, Field, Product, Shop
 
 PER_PAGE = 5
 """Search results on a page."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from agenttrain import list_steps
 from agenttrain.errors import UserError
-from agenttrain.list_steps import Step
 from agenttrain.policy.scripted import Scripted, call, dice
 from agenttrain.ranges import Share
 from agenttrain.types import Conversation, Message
+from agenttrain.worlds import list_steps
+from agenttrain.worlds.list_steps import Step
 
 
 class CodeExpert(Scripted):

@@ -6,12 +6,12 @@ import json
 import random
 import re
 
-from agenttrain import warehouse
 from agenttrain.errors import UserError
 from agenttrain.policy.scripted import Scripted, dice
 from agenttrain.ranges import Share
 from agenttrain.types import Conversation, Message
-from agenttrain.warehouse import Question
+from agenttrain.worlds import warehouse
+from agenttrain.worlds.warehouse import Question
 
 PROGRAM = """result = 0
 for item in {items}:

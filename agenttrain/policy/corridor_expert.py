@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 
-from agenttrain.corridor import read_place, ways
 from agenttrain.errors import UserError
 from agenttrain.policy.scripted import Scripted, call, dice
 from agenttrain.ranges import Share, Whole
 from agenttrain.types import Conversation, Message
+from agenttrain.worlds.corridor import read_place, ways
 
 
 class CorridorExpert(Scripted):

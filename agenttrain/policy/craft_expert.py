@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from agenttrain.crafting import Recipe, Recipes, read_listing, shortage
 from agenttrain.errors import UserError
 from agenttrain.policy.scripted import Scripted, call, dice
 from agenttrain.ranges import Share
 from agenttrain.types import Conversation, Message
+from agenttrain.worlds.crafting import Recipe, Recipes, read_listing, shortage
 
 HAVE = "You have: "
 

@@ -10,7 +10,7 @@ from agenttrain.errors import UserError
 from agenttrain.policy.scripted import Scripted, call, dice
 from agenttrain.ranges import Count, Share, Whole
 from agenttrain.types import Conversation, Message
-from agenttrain.world import World
+from agenttrain.worlds.people import World
 
 _NAME = r"((?:\w+ )?\w+)"
 _FACTS = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agenttrain.errors import UserError
 from agenttrain.policy.page import Page, PageExpert, Step
-from agenttrain.shop import CODE
+from agenttrain.worlds.shop import CODE
 
 _ORDER = re.compile(r"Buy a (\w+) that is (\w+) and (\w+), for at most \$(\d+)\. (.*)\.")
 _FORM = re.compile(rf"Fill in the (\w+) form\. (.*?)\.( The {CODE} stands in the help pages\.)?")

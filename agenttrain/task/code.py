@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from agenttrain import list_steps
 from agenttrain.errors import UserError
-from agenttrain.list_steps import Step
 from agenttrain.ranges import Count, Whole
 from agenttrain.task.code_files import Problem, read_problems
 from agenttrain.types import Task
+from agenttrain.worlds import list_steps
+from agenttrain.worlds.list_steps import Step
 
 SYSTEM = (
     "Solve the task in Python. Try code with python; its names stay from call to call. "

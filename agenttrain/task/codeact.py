@@ -7,11 +7,11 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from agenttrain import warehouse
 from agenttrain.errors import UserError
 from agenttrain.jsonfile import read_records
 from agenttrain.ranges import Count, Whole
 from agenttrain.types import Task
+from agenttrain.worlds import warehouse
 
 
 class Codeact:

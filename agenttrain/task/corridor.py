@@ -6,10 +6,10 @@ import string
 from collections.abc import Iterator
 from typing import Literal
 
-from agenttrain.corridor import ITEMS, name_room, ways
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count, Whole
 from agenttrain.types import Message, Task
+from agenttrain.worlds.corridor import ITEMS, name_room, ways
 
 SYSTEM = "Reach the end."
 

@@ -8,10 +8,10 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from agenttrain.crafting import Items, Recipe, Recipes, ingredients_first, listing, owed
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count, Whole
 from agenttrain.types import Message, Task
+from agenttrain.worlds.crafting import Items, Recipe, Recipes, ingredients_first, listing, owed
 
 TIERS = (
     ("log", "stone", "clay", "sand", "wool", "reed", "ore", "coal"),

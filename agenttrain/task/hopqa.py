@@ -12,7 +12,7 @@ from agenttrain.errors import UserError
 from agenttrain.ranges import Count, Share, Whole
 from agenttrain.task.hotpotqa import read_questions
 from agenttrain.types import Message, Task
-from agenttrain.world import Question, World
+from agenttrain.worlds.people import Question, World
 
 SYSTEM = "Search for one name at a time, then finish with the answer alone."
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from agenttrain.errors import UserError
-from agenttrain.library import KINDS, MOST, RELATIONS, Library
 from agenttrain.ranges import Count, Whole
 from agenttrain.task.hotpotqa import Question, read_questions
 from agenttrain.types import Message, Task
+from agenttrain.worlds.library import KINDS, MOST, RELATIONS, Library
 
 SYSTEM = "Search, read what helps, then finish with the answer alone."
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from agenttrain.databases import SEEN, UNSEEN, Schema, database, queries
 from agenttrain.errors import UserError
 from agenttrain.jsonfile import read_records
 from agenttrain.ranges import Count, Whole
 from agenttrain.types import Message, Task
+from agenttrain.worlds.databases import SEEN, UNSEEN, Schema, database, queries
 
 SYSTEM = "Answer with one query: look at the database with sql, then submit."
 COPIES = 3

@@ -10,8 +10,8 @@ from typing import Literal
 
 from agenttrain.errors import UserError
 from agenttrain.ranges import Count, Whole
-from agenttrain.shop import goals, shop
 from agenttrain.types import Task
+from agenttrain.worlds.shop import goals, shop
 
 SYSTEM = "Use the web site. Elements that can be used have a number."
 

@@ -11,9 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from agenttrain.bm25 import Passage
 from agenttrain.env.corpus import Corpus, opened
-from agenttrain.library import Library
-from agenttrain.world import Passage
+from agenttrain.worlds.library import Library
 
 QUERIES = 300
 REPEATS = 5

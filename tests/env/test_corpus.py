@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from agenttrain.bm25 import Index
+from agenttrain.bm25 import Index, Passage
 from agenttrain.env import corpus
-from agenttrain.world import Passage, World
+from agenttrain.worlds.people import World
 
 PASSAGES = World(0, 60).passages
 

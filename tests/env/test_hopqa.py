@@ -4,12 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from agenttrain.bm25 import Index
+from agenttrain.bm25 import Index, Passage
 from agenttrain.env import hopqa
 from agenttrain.env.hopqa import NOTHING, Hopqa, exact_match, f1
 from agenttrain.errors import UserError
 from agenttrain.types import Environment, Episode, Task
-from agenttrain.world import Passage, World
+from agenttrain.worlds.people import World
 
 SIZE = 60
 WORLD = World(0, SIZE)

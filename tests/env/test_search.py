@@ -6,8 +6,8 @@ import pytest
 from agenttrain.env import search as module
 from agenttrain.env.search import NOTHING, Search
 from agenttrain.errors import UserError
-from agenttrain.library import Library
 from agenttrain.types import Environment, Episode, Task
+from agenttrain.worlds.library import Library
 
 LIBRARY = Library(0, 400)
 BOOK = LIBRARY.entry(3)

@@ -10,9 +10,9 @@ from agenttrain.pages.reader import Reader
 from agenttrain.pages.site import Site
 from agenttrain.policy.web_expert import WebExpert
 from agenttrain.rollout import Limits, attempts, rollout
-from agenttrain.shop import SEEN, shop
 from agenttrain.task.web import Web as WebTasks
 from agenttrain.types import Environment, Episode, Task
+from agenttrain.worlds.shop import SEEN, shop
 
 TASKS = {task.messages[-1]["content"]: task for task in WebTasks("all")}
 

@@ -27,10 +27,10 @@ from agenttrain.pages.tab import Unusable
 from agenttrain.policy.miniwob_expert import MiniwobExpert
 from agenttrain.policy.web_expert import WebExpert
 from agenttrain.rollout import Limits, attempts, rollout
-from agenttrain.shop import SEEN, UNSEEN, shop
 from agenttrain.task.miniwob import Miniwob
 from agenttrain.task.web import Web as WebTasks
 from agenttrain.types import InfraError
+from agenttrain.worlds.shop import SEEN, UNSEEN, shop
 
 pytestmark = [
     pytest.mark.slow,

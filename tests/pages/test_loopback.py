@@ -5,7 +5,7 @@ import pytest
 
 from agenttrain.pages.loopback import VISITOR, Loopback
 from agenttrain.pages.site import Site
-from agenttrain.shop import shop
+from agenttrain.worlds.shop import shop
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 import pytest
 
 from agenttrain.errors import UserError
-from agenttrain.list_steps import program
 from agenttrain.policy.code_expert import CodeExpert, read_task
 from agenttrain.task.code import Code
 from agenttrain.types import Conversation
+from agenttrain.worlds.list_steps import program
 
 
 def act(task, policy, turn=0, seed=0):

@@ -1,12 +1,12 @@
 import pytest
 
-from agenttrain.crafting import owed, shortage
 from agenttrain.env.craft import Craft
 from agenttrain.errors import UserError
 from agenttrain.policy.craft_expert import CraftExpert
 from agenttrain.task.craft import DEPTHS
 from agenttrain.task.craft import Craft as CraftTasks
 from agenttrain.types import Conversation
+from agenttrain.worlds.crafting import owed, shortage
 
 
 def play(task, policy, slack=1.25, seed=0):

@@ -1,9 +1,9 @@
 import pytest
 
-from agenttrain.databases import SEEN, UNSEEN, database, queries
 from agenttrain.errors import UserError
 from agenttrain.policy.sql_expert import SqlExpert, read_question
 from agenttrain.types import Conversation
+from agenttrain.worlds.databases import SEEN, UNSEEN, database, queries
 
 
 @pytest.mark.parametrize("schema", [*SEEN, *UNSEEN], ids=lambda schema: schema.thing)

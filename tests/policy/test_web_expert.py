@@ -4,8 +4,8 @@ from agenttrain.env.web import Web
 from agenttrain.errors import UserError
 from agenttrain.policy.web_expert import WebExpert, read_sentence
 from agenttrain.rollout import Limits, attempts, rollout
-from agenttrain.shop import CODE, goals, shop
 from agenttrain.task.web import Web as WebTasks
+from agenttrain.worlds.shop import CODE, goals, shop
 
 
 @pytest.mark.parametrize("split", ["train", "heldout", "unseen"])

@@ -118,7 +118,7 @@ def test_there_is_no_network_and_no_secret(interpreter):
 
 
 def test_agenttrain_has_nothing_to_say_within(interpreter):
-    assert interpreter.run("import agenttrain.list_steps", 10).status == "error"
+    assert interpreter.run("import agenttrain.worlds.list_steps", 10).status == "error"
     assert interpreter.run("import yaml", 10).status == "error"
     assert interpreter.run("import csv, sqlite3, zoneinfo, unittest", 10).status == "ok"
 

@@ -13,7 +13,6 @@ import pytest
 from typer.testing import CliRunner
 
 from agenttrain import cli
-from agenttrain.databases import SEEN, UNSEEN, database
 from agenttrain.env.sql import Sql
 from agenttrain.errors import UserError
 from agenttrain.policy.sql_expert import SqlExpert
@@ -23,6 +22,7 @@ from agenttrain.sql.postgresql import Postgresql
 from agenttrain.sql.workers import Failure, Result
 from agenttrain.task.sql import Sql as SqlTasks
 from agenttrain.types import InfraError, Task
+from agenttrain.worlds.databases import SEEN, UNSEEN, database
 
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 SCRIPT = Path(__file__).parents[2] / "scripts" / "postgresql.sh"

@@ -3,11 +3,11 @@ import json
 
 import pytest
 
-from agenttrain import list_steps
 from agenttrain.errors import UserError
-from agenttrain.list_steps import UNSEEN
 from agenttrain.task.code import Code
 from agenttrain.types import Tasks
+from agenttrain.worlds import list_steps
+from agenttrain.worlds.list_steps import UNSEEN
 
 MBPP = [
     {

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from agenttrain import warehouse
 from agenttrain.errors import UserError
 from agenttrain.task.codeact import Codeact
 from agenttrain.types import Tasks
+from agenttrain.worlds import warehouse
 
 
 def test_equal_settings_give_equal_tasks_and_splits_share_no_question():

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from agenttrain.corridor import ITEMS, read_place, tell
 from agenttrain.errors import UserError
 from agenttrain.task.corridor import Corridor, name_corridor
+from agenttrain.worlds.corridor import ITEMS, read_place, tell
 
 
 def test_the_same_arguments_give_the_same_tasks_again_and_again():

@@ -3,9 +3,9 @@ from itertools import pairwise
 
 import pytest
 
-from agenttrain.crafting import ingredients_first, owed
 from agenttrain.errors import UserError
 from agenttrain.task.craft import COST, DEPTHS, TIERS, Craft, make_world
+from agenttrain.worlds.crafting import ingredients_first, owed
 
 
 def configuration(task):

@@ -4,8 +4,8 @@ import re
 import pytest
 
 from agenttrain.errors import UserError
-from agenttrain.library import Library
 from agenttrain.task.search import Search
+from agenttrain.worlds.library import Library
 
 LIBRARY = Library(0, 10_000)
 

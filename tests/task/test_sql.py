@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from agenttrain.databases import UNSEEN
 from agenttrain.errors import UserError
 from agenttrain.task.sql import Sql
+from agenttrain.worlds.databases import UNSEEN
 
 
 def ids(**settings):

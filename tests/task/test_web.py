@@ -1,8 +1,8 @@
 import pytest
 
 from agenttrain.errors import UserError
-from agenttrain.shop import UNSEEN
 from agenttrain.task.web import Web
+from agenttrain.worlds.shop import UNSEEN
 
 
 def ids(**settings):

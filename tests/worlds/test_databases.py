@@ -2,7 +2,7 @@ import sqlite3
 
 import pytest
 
-from agenttrain.databases import SEEN, UNSEEN, database, queries
+from agenttrain.worlds.databases import SEEN, UNSEEN, database, queries
 
 SCHEMAS = [*SEEN, *UNSEEN]
 

@@ -1,7 +1,4 @@
-"""What task/hopqa asks about and env/hopqa lets be searched: an invented world, the same for equal seeds.
-
-It stands beside `types` so that both rooms may import it and neither knows the other.
-"""
+"""What task/hopqa asks about and env/hopqa lets be searched: an invented world, the same for equal seeds."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import random
 from dataclasses import dataclass
 from itertools import product
 
+from agenttrain.bm25 import Passage
 from agenttrain.errors import UserError
 
 SIZES = range(20, 1001)
@@ -25,17 +23,6 @@ _WORKS = (("novel", "author"), ("film", "director"), ("song", "composer"))
 _TRADES = ("Mills", "Press", "Motors", "Foods")
 _SYLLABLES = ["".join(pair) for pair in product("bdfgklmnprstvz", "aeiou")]
 _PERSONS = {"author", "director", "composer", "founder"}
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A title and what the corpus says about it."""
-
-    title: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.title}: {self.text}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,4 @@
-"""What task/sql asks about and env/sql runs queries on: small invented databases, the same for equal seeds.
-
-It stands beside `types` so that both rooms may import it and neither knows the other.
-"""
+"""What task/sql asks about and env/sql runs queries on: small invented databases, the same for equal seeds."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from agenttrain.shop import CODE, PER_KIND, SEEN, UNSEEN, goals, shop
+from agenttrain.worlds.shop import CODE, PER_KIND, SEEN, UNSEEN, goals, shop
 
 
 @pytest.mark.parametrize("unseen", [False, True])

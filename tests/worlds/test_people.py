@@ -5,11 +5,13 @@ from itertools import pairwise
 import pytest
 
 from agenttrain.errors import UserError
-from agenttrain.world import World
+from agenttrain.worlds.people import World
 
 
 def test_equal_seeds_give_equal_worlds_in_every_process():
-    show = "from agenttrain.world import World; w = World(3, 40); print(*w.passages, *w.questions(2), sep='\\n')"
+    show = (
+        "from agenttrain.worlds.people import World; w = World(3, 40); print(*w.passages, *w.questions(2), sep='\\n')"
+    )
     first, second = (
         subprocess.run([sys.executable, "-c", show], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True)
         for seed in ("1", "2")

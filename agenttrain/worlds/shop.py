@@ -1,7 +1,4 @@
-"""What task/web asks for and env/web serves: an invented shop with forms and help pages, the same for equal seeds.
-
-It stands beside `types` so that both rooms may import it and neither knows the other.
-"""
+"""What task/web asks for and env/web serves: an invented shop with forms and help pages, the same for equal seeds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 import random
 
-from agenttrain import list_steps
+from agenttrain.worlds import list_steps
 
 
 def programs(unseen):

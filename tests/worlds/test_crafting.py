@@ -1,4 +1,4 @@
-from agenttrain.crafting import ingredients_first, listing, owed, read_listing
+from agenttrain.worlds.crafting import ingredients_first, listing, owed, read_listing
 
 RECIPES = {
     "stick": {"makes": 4, "of": {"log": 1}},

@@ -1,7 +1,7 @@
 """What task/search asks about and env/search lets be searched: an invented encyclopaedia of up to 100,000 entries.
 
-It stands beside `types` so that both rooms may import it and neither knows the other. Every entry is computed from its
-number, so a task needs no corpus in memory, and equal seeds give equal entries in every process.
+Every entry is computed from its number, so a task needs no corpus in memory, and equal seeds give equal entries in
+every process.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@ import sys
 
 import pytest
 
-from agenttrain.library import MOST, RELATIONS, Library
+from agenttrain.worlds.library import MOST, RELATIONS, Library
 
 
 def test_equal_seeds_give_equal_entries_in_every_process():
-    show = "from agenttrain.library import Library; l = Library(3, 400); print(*map(l.entry, range(400)), sep='\\n')"
+    show = "from agenttrain.worlds import library as a; print(*map(a.Library(3, 400).entry, range(400)), sep='\\n')"
     first, second = (
         subprocess.run([sys.executable, "-c", show], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True)
         for seed in ("1", "2")
